@@ -1,0 +1,1 @@
+"""What a registry is, in pure values and functions: no AWS, no HTTP, no clock."""

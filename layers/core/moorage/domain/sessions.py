@@ -1,0 +1,88 @@
+"""Upload sessions: what has been received of a blob, and by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from moorage.domain.blobs import Way
+from moorage.domain.digests import Algorithm, Digest
+from moorage.domain.errors import BlobTooLarge, BlobUploadInvalid, BodyTooLarge, ChunkOutOfOrder, SizeInvalid
+from moorage.domain.names import Repository
+from moorage.domain.ranges import ChunkRange
+
+SESSION_LIFETIME = timedelta(hours=24)
+# A Lambda invocation carries 6 MiB of JSON and a binary body is base64 in it; the rest is headers.
+MAX_BODY_SIZE = 4_500_000
+MAX_CHUNKED_BLOB_SIZE = 256 * 1024 * 1024
+# All chunks stand in the session's row, which has to stay small.
+MAX_CHUNKS = 1024
+
+
+class SessionState(StrEnum):
+    """``open`` until the blob is linked; a closed session can neither be continued nor settled."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that were received in one request and lie in an object of their own."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSession:
+    """One upload: bound to the repository and the principal that opened it."""
+
+    id: str
+    repository: Repository
+    repository_id: str
+    principal: str
+    created: datetime
+    expires: datetime
+    algorithm: Algorithm = Algorithm.SHA256
+    way: Way = Way.API
+    state: SessionState = SessionState.OPEN
+    chunks: tuple[Chunk, ...] = ()
+    digest: Digest | None = None
+    """What the session was closed with."""
+
+    @property
+    def offset(self) -> int:
+        """How many bytes have been received."""
+        return sum(chunk.size for chunk in self.chunks)
+
+    def accepts(self, size: int, content_range: ChunkRange | None) -> None:
+        """Check that a body of ``size`` bytes may follow what has been received.
+
+        Raises:
+            SizeInvalid: the body is not as long as its range says.
+            ChunkOutOfOrder: the range does not begin at ``offset``.
+            BodyTooLarge, BlobTooLarge: over what one request, or all of them, can carry.
+            BlobUploadInvalid: too many chunks.
+
+        """
+        if content_range is not None:
+            # Where it belongs comes first: a client that lost an answer repeats a chunk and must learn
+            # the offset, whatever else is wrong.
+            if content_range.first != self.offset:
+                raise ChunkOutOfOrder(f"the next byte of this upload is {self.offset}", offset=self.offset)
+            if content_range.size != size:
+                raise SizeInvalid(f"Content-Range announces {content_range.size} bytes; the body has {size}")
+        if size > MAX_BODY_SIZE:
+            raise BodyTooLarge(
+                f"one request carries at most {MAX_BODY_SIZE} bytes; this body has {size}. "
+                "Send the blob in chunks with Content-Range, or make the layer smaller"
+            )
+        if self.offset + size > MAX_CHUNKED_BLOB_SIZE:
+            raise BlobTooLarge(
+                f"a blob that is sent through the API has at most {MAX_CHUNKED_BLOB_SIZE} bytes. "
+                "Split the layer into smaller ones"
+            )
+        if size and len(self.chunks) >= MAX_CHUNKS:
+            raise BlobUploadInvalid(f"an upload has at most {MAX_CHUNKS} chunks; send larger ones")
