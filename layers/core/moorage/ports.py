@@ -22,7 +22,8 @@ from moorage.domain.sessions import Chunk, UploadSession
 class Clock(Protocol):
     """The time, in UTC."""
 
-    def __call__(self) -> datetime: ...
+    def __call__(self) -> datetime:
+        """Now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,8 @@ class Manifests(Protocol):
         """Remove the tag; whether it was there."""
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> bool:
-        """Remove the manifest's tags, then the manifest with its referrer row, then its other rows; whether it
-        was there. At no moment, and after no crash, does a tag exist whose manifest does not.
+        """Remove the manifest's tags, then the manifest with its referrer row, then its other rows; whether
+        it was there. At no moment, and after no crash, does a tag exist whose manifest does not.
         """
 
     def tags_after(self, repository: Repository, last: str | None, limit: int) -> Sequence[str]:

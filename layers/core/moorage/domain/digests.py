@@ -20,9 +20,11 @@ _MAX_LENGTH = 7 + 128
 class Hash(Protocol):
     """A running hash, as ``hashlib`` makes them."""
 
-    def update(self, data: bytes, /) -> None: ...
-    def digest(self) -> bytes: ...
-    def hexdigest(self) -> str: ...
+    def update(self, data: bytes, /) -> None:
+        """Go on with ``data``."""
+
+    def hexdigest(self) -> str:
+        """The hash so far, in lower-case hexadecimal."""
 
 
 class Algorithm(StrEnum):

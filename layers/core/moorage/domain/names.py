@@ -54,7 +54,8 @@ class Repository:
         parse_organisation(org)
         if len(image) > _IMAGE_MAX or not _IMAGE.fullmatch(image):
             raise NameInvalid(
-                f"an image name has at most {_IMAGE_MAX} lower-case letters, digits, separators (. _ __ -) and slashes"
+                f"an image name has at most {_IMAGE_MAX} lower-case letters, digits, "
+                "separators (. _ __ -) and slashes"
             )
         return cls(org, image)
 

@@ -70,7 +70,7 @@ def built_in_policies(org: str) -> tuple[Policy, ...]:
 def decide(
     permission: Permission, repository: Repository, principals: frozenset[str], policies: Iterable[Policy]
 ) -> Decision:
-    """Whether a caller, known by its own link and those of its groups, has ``permission`` on ``repository``."""
+    """Whether a caller, known by its own link and its groups' links, has ``permission`` on ``repository``."""
     for policy in policies:
         if not policy.selects(repository):
             continue
