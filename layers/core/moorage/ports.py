@@ -155,24 +155,22 @@ class Blobs(Protocol):
         """The row of an object, whatever its state; strongly consistent."""
 
     def add_reference(self, key: str, repository: Repository, digest: Digest) -> None:
-        """Write the REF row: this repository links that object. Comes before the link."""
-
-    def remove_reference(self, key: str, repository: Repository, digest: Digest) -> None:
-        """Remove the REF row. Comes after the link is gone."""
+        """Write the REF row: this repository links that object. Comes before the link; it goes with it."""
 
     def references(self, key: str, limit: int) -> Sequence[tuple[Repository, Digest]]:
         """Up to ``limit`` of the repositories that link an object."""
 
     def put_link(self, link: BlobLink, *, closing: UploadSession | None) -> None:
-        """Write the link and, in the same transaction, close the upload session that brought it.
+        """Write the link and, in the same transaction, check that its REF row stands and close the upload
+        session that brought it (recording the link's digest there).
 
         Raises:
-            BlobUploadUnknown: the session is not open any more; nothing was written.
-
+            WriteConflict: the REF row is gone, because the link was removed at the same time.
+            BlobUploadUnknown: the session is not open any more. Nothing was written in either case.
         """
 
     def remove_link(self, repository: Repository, digest: Digest) -> BlobLink | None:
-        """Remove the link; what it was, or None if it was not there."""
+        """Remove the link and its REF row in one transaction; what it was, or None if it was not there."""
 
     def find_organisation_blob(self, org: str, digest: Digest) -> str | None:
         """The key of the object under which an organisation stores a digest."""
