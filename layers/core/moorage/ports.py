@@ -328,3 +328,48 @@ class Storage(Protocol):
 
     def presign_get(self, key: str) -> str:
         """A URL that serves the object's bytes for a few minutes, to GET requests only."""
+
+
+class SecretWriter(Protocol):
+    """A store of secrets that takes them and does not give them back."""
+
+    def write_secret(self, name: str, value: str) -> int:
+        """Store ``value`` under ``name``, replacing what is there; its version, which grows with each write."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretState:
+    """What may be known of a secret that is in use.
+
+    ``kid`` names it, ``version`` is what the store of secrets gave it, and of two states of one secret the
+    one of the higher ``generation`` holds.
+    """
+
+    kid: str
+    version: int
+    generation: int
+    created: datetime
+
+
+class SecretRecords(Protocol):
+    """What is recorded about keys and credentials beside the secrets themselves."""
+
+    def find_state(self, secret: str) -> SecretState | None:
+        """What is in use as ``secret``; strongly consistent."""
+
+    def record_state(self, secret: str, state: SecretState) -> bool:
+        """Record what is in use from now on; False, and nothing changed, if a later generation is recorded."""
+
+    def publish_verification_key(self, key: PublicKey, created: datetime) -> None:
+        """Publish a key, so that what its private half signs can be verified."""
+
+    def retire_verification_keys(self, *, published_before: datetime, except_kid: str, at: datetime) -> int:
+        """Give each published key an end, if it has none and was published long enough ago; how many."""
+
+    def find_bootstrap(self) -> str | None:
+        """SHA-256, in hexadecimal, of the bootstrap credential; strongly consistent."""
+
+    def record_bootstrap(self, sha256: str, generation: int, created: datetime) -> bool:
+        """Record how the bootstrap credential is verified; False, and nothing changed, if a later generation
+        is recorded.
+        """
