@@ -1,0 +1,182 @@
+"""The emulators of AWS: SeaweedFS is the S3, ministack everything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local import ports
+from local.processes import Child, StartError, stop_all, stop_leftovers
+from local.state import write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+
+_ENVIRONMENT = ROOT / ".venv-emulators"
+_READY_SECONDS = 60.0
+# After SIGTERM its filer waits 15 s for a stream that it holds to itself. Nothing is written meanwhile:
+# volumes and index are written through at each request, so killing it then loses nothing.
+_SEAWEEDFS_STOP_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Emulators:
+    """Running emulators and how to reach them."""
+
+    aws_endpoint_url: str
+    s3_endpoint_url: str
+    access_key: str
+    secret_key: str
+    region: str = REGION
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an AWS SDK needs in its environment to talk to them."""
+        return self.environment_with_s3(self.s3_endpoint_url)
+
+    def environment_with_s3(self, s3_endpoint_url: str) -> dict[str, str]:
+        """The same, with S3 reached through another address."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.aws_endpoint_url,
+            "AWS_ENDPOINT_URL_S3": s3_endpoint_url,
+        }
+
+
+@contextmanager
+def running(
+    folder: Path, *, save_seconds: float = 30.0, aws_port: int = 0, keep: bool = True
+) -> Iterator[Emulators]:
+    """Both emulators with their data in this folder, ready to use; they are stopped on the way out.
+
+    They save their state every `save_seconds`, and when they are stopped. With `keep=False` they are killed
+    instead, which is quicker and leaves the folder worthless.
+
+    Raises:
+        StartError: one of them is not installed, ended, or did not get ready.
+    """
+    if not (_ENVIRONMENT / "bin" / "python").exists():
+        raise StartError(f"{_ENVIRONMENT} is missing; `make run` installs it")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stop_leftovers(folder)
+    access_key, secret_key = _keys(folder)
+    free = ports.free(10)
+    aws_port = aws_port or free.pop()
+    aws = f"http://{ports.LOOPBACK}:{aws_port}"
+    s3 = f"http://{ports.LOOPBACK}:{free[0]}"
+    children: list[Child] = []
+    try:
+        children.append(_seaweedfs(folder, free, access_key, secret_key))
+        children.append(_ministack(folder, aws_port, save_seconds))
+        _await_ready(children[1], f"{aws}/_ministack/health")
+        _await_ready(children[0], f"{s3}/healthz")
+        yield Emulators(aws, s3, access_key, secret_key)
+    finally:
+        if not keep:
+            for child in children:
+                child.kill()
+        stop_all(children)
+
+
+def _keys(folder: Path) -> tuple[str, str]:
+    """The access key of this folder: any program of another user on this machine can reach the ports."""
+    path = folder / "access-key.json"
+    if not path.exists():
+        write_private(path, json.dumps({"id": "moorage-local", "secret": secrets.token_urlsafe(30)}))
+    key = json.loads(path.read_text("utf-8"))
+    return key["id"], key["secret"]
+
+
+def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) -> Child:
+    data = folder / "seaweedfs"
+    data.mkdir(exist_ok=True, mode=0o700)
+    identity = {
+        "name": "local",
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    config = write_private(folder / "seaweedfs-s3.json", json.dumps({"identities": [identity]}))
+    s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc = free[:8]
+    # Every port is named: by default each HTTP port also opens itself plus 10000, and two more beside.
+    options = {
+        "ip": ports.LOOPBACK,
+        "ip.bind": ports.LOOPBACK,
+        "dir": data,
+        "filer": "true",
+        "s3": "true",
+        "s3.config": config,
+        "s3.port": s3,
+        "s3.port.grpc": s3_grpc,
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "master.port": master,
+        "master.port.grpc": master_grpc,
+        "master.telemetry": "false",
+        # Ports differ from start to start, so what was elected under the last ones means nothing.
+        "master.resumeState": "false",
+        "master.volumeSizeLimitMB": 1024,
+        "volume.port": volume,
+        "volume.port.grpc": volume_grpc,
+        "volume.max": 0,
+        "volume.preStopSeconds": 0,
+        "filer.port": filer,
+        "filer.port.grpc": filer_grpc,
+        "filer.localSocket": folder / "filer.sock",
+        "s3.localSocket": folder / "s3.sock",
+    }
+    command: list[str | Path] = [_ENVIRONMENT / "bin" / "weed", "-logtostderr", "server"]
+    command += [f"-{name}={value}" for name, value in options.items()]
+    return Child("seaweedfs", command, _inherited(), folder, stop_seconds=_SEAWEEDFS_STOP_SECONDS)
+
+
+def _ministack(folder: Path, port: int, save_seconds: float) -> Child:
+    environment = _inherited() | {
+        "BIND_HOST": ports.LOOPBACK,
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": "localhost",
+        "AWS_DEFAULT_REGION": REGION,
+        # These two open ports on all interfaces, whatever BIND_HOST says.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LAMBDA_EXECUTOR": "local",
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(folder / "ministack"),
+        "TMPDIR": str(folder),
+        "MOORAGE_SAVE_SECONDS": str(save_seconds),
+    }
+    launcher = ROOT / "local" / "ministack_launcher.py"
+    return Child("ministack", [_ENVIRONMENT / "bin" / "python", "-I", launcher], environment, folder)
+
+
+def _inherited() -> dict[str, str]:
+    """The few variables that a child keeps: a stray AWS setting of the user must not reach it."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+
+
+def _await_ready(child: Child, url: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < deadline:
+        child.ensure_running()
+        try:
+            with direct.open(url, timeout=2) as answer:
+                if answer.status == 200:  # noqa: PLR2004
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    raise StartError(f"{child.name} was not ready after {_READY_SECONDS:.0f} s; its output is in {child.log}")
