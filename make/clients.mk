@@ -1,0 +1,16 @@
+# The suites that run foreign programs against a local cloud: the OCI conformance tool and real clients.
+
+GO_TOOLS := .local/go-tools
+
+# The commit is part of the pseudo-version; later ones change the cases, so a new pin comes with a new baseline.
+CONFORMANCE_VERSION := v0.0.0-20260831232431-97274622c111
+CONFORMANCE_TOOL := $(GO_TOOLS)/$(CONFORMANCE_VERSION)/conformance
+
+CRANE_VERSION := v0.20.7
+CRANE := $(GO_TOOLS)/$(CRANE_VERSION)/crane
+
+$(CONFORMANCE_TOOL):
+	tests/clients/install/go-tool.sh github.com/opencontainers/distribution-spec/conformance@$(CONFORMANCE_VERSION) $@
+
+$(CRANE):
+	tests/clients/install/go-tool.sh github.com/google/go-containerregistry/cmd/crane@$(CRANE_VERSION) $@
