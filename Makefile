@@ -1,0 +1,73 @@
+# Everything here works on a fresh machine with Python 3.11 or later and make: each target installs what it needs,
+# once, below .local and into .venv and .venv-emulators.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PORT ?= 5000
+STATE ?= .local/state
+
+UV_VERSION := 0.13.9
+UV := .local/uv/bin/uv
+# Python itself is a prerequisite: uv would otherwise download one of its own.
+export UV_PYTHON_DOWNLOADS := never
+
+# Stamps stand inside what they vouch for, so that a deleted environment is made again.
+UV_READY := .local/uv/$(UV_VERSION).stamp
+LOCAL_READY := .venv/local.stamp
+DEV_READY := .venv/dev.stamp
+EMULATORS_READY := .venv-emulators/ready.stamp
+
+# What `make check` runs, in this order; the files in make/ add theirs.
+CHECKS := lint types test
+# These need foreign programs and have targets of their own.
+T ?= tests --ignore=tests/clients --ignore=tests/conformance --ignore=tests/deploy
+
+include $(wildcard make/*.mk)
+
+.PHONY: help run fmt lint types test check
+
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
+
+run: $(LOCAL_READY) $(EMULATORS_READY) ## the whole registry on this machine (PORT=5000, STATE=.local/state)
+	@PORT='$(PORT)' STATE='$(STATE)' exec .venv/bin/python -m local
+
+fmt: $(DEV_READY) ## rewrite the code in the project's format
+	.venv/bin/ruff check --fix-only --quiet .
+	.venv/bin/ruff format .
+
+lint: $(DEV_READY) ## style and known mistakes
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: $(DEV_READY) ## strict type check
+	.venv/bin/mypy
+
+test: $(DEV_READY) $(EMULATORS_READY) ## tests without foreign programs (T=tests/unit runs a part)
+	.venv/bin/pytest $(T)
+
+check: ## all that CI does, and how long each part takes
+	@set -e; for part in $(CHECKS); do \
+		start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$part; \
+		echo "check: $$part took $$(( $$(date +%s) - start )) s"; \
+	done
+
+$(UV_READY):
+	@make/uv.sh '$(PYTHON)' .local/uv '$(UV_VERSION)'
+	@touch $@
+
+# --inexact: what another target has installed into the same environment stays.
+$(LOCAL_READY): pyproject.toml uv.lock $(UV_READY)
+	@$(UV) sync --quiet --frozen --inexact --no-default-groups --group local
+	@touch $@
+
+$(DEV_READY): pyproject.toml uv.lock $(UV_READY)
+	@$(UV) sync --quiet --frozen --inexact --group local --group dev
+	@touch $@
+
+$(EMULATORS_READY): environments/emulators/pyproject.toml environments/emulators/uv.lock $(UV_READY)
+	@UV_PROJECT_ENVIRONMENT='$(CURDIR)/.venv-emulators' $(UV) sync --quiet --frozen --project environments/emulators
+	@touch $@
