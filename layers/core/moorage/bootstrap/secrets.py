@@ -1,0 +1,93 @@
+"""Puts the ``secrets`` function together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import botocore.session
+from aws_lambda_powertools import Logger
+
+from moorage.adapters.key_pairs import new_key_pair
+from moorage.adapters.secret_records import DynamoSecretRecords
+from moorage.adapters.ssm import SsmSecretWriter
+from moorage.services.secrets import SecretNames, Secrets
+from moorage.web.custom_resource import CustomResource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_ssm import SSMClient
+
+    Handler = Callable[[Mapping[str, Any], object], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the function is told by its environment."""
+
+    table: str
+    names: SecretNames
+    lifetime: timedelta
+    log_level: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings in ``environ``.
+
+        Raises:
+            KeyError: one is missing.
+
+        """
+        return cls(
+            table=environ["TABLE_NAME"],
+            names=SecretNames(
+                signing_key=environ["SIGNING_KEY_PARAMETER"],
+                upload_key_prefix=environ["UPLOAD_KEY_PARAMETER_PREFIX"],
+                bootstrap=environ["BOOTSTRAP_PARAMETER"],
+            ),
+            lifetime=timedelta(days=int(environ["KEY_ROTATION_DAYS"])),
+            log_level=environ["LOG_LEVEL"],
+        )
+
+
+def create(environ: Mapping[str, str]) -> Handler:
+    """The handler of both triggers: CloudFormation's custom resource and the schedule."""
+    settings = Settings.read(environ)
+    session = botocore.session.get_session()
+    secrets = Secrets(
+        writer=SsmSecretWriter(cast("SSMClient", session.create_client("ssm"))),
+        records=DynamoSecretRecords(
+            cast("DynamoDBClient", session.create_client("dynamodb")), settings.table
+        ),
+        names=settings.names,
+        new_key_pair=new_key_pair,
+        clock=lambda: datetime.now(UTC),
+        lifetime=settings.lifetime,
+    )
+    return dispatcher(secrets, Logger(service="secrets", level=settings.log_level))
+
+
+def dispatcher(secrets: Secrets, logger: Logger) -> Handler:
+    """The handler over a given service."""
+    resource = CustomResource(secrets.ensure, logger)
+
+    def handle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+        """Answer CloudFormation, or rotate.
+
+        Raises:
+            ValueError: the event is of neither kind.
+
+        """
+        if "RequestType" in event:
+            resource.handle(event)
+            return {}
+        if event.get("detail-type") == "Scheduled Event":
+            rotated = secrets.rotate()
+            logger.info("rotation", rotated=rotated)
+            return {"rotated": rotated}
+        raise ValueError("neither a custom resource's event nor a scheduled one")
+
+    return handle
