@@ -1,0 +1,134 @@
+"""Objects, references, links and upload sessions in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from moorage.domain.blobs import BlobLink, StoredObject
+from moorage.domain.digests import Digest
+from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, WriteConflict
+from moorage.domain.names import Repository
+from moorage.domain.sessions import Chunk, SessionState, UploadSession
+
+
+class MemoryBlobs:
+    """The ports ``Blobs`` and ``Sessions``: one class, for a link closes the session that brought it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._blobs_lock = threading.RLock()
+        self._objects: dict[str, StoredObject] = {}
+        self._references: set[tuple[str, Repository, Digest]] = set()
+        self._links: dict[tuple[Repository, Digest], BlobLink] = {}
+        self._organisation_blobs: dict[tuple[str, Digest], str] = {}
+        self._sessions: dict[tuple[Repository, str], UploadSession] = {}
+
+    def find_link(self, repository: Repository, digest: Digest) -> BlobLink | None:
+        """The link, or None."""
+        return self._links.get((repository, digest))
+
+    def find_links(self, repository: Repository, digests: Collection[Digest]) -> Mapping[Digest, BlobLink]:
+        """Those that exist."""
+        with self._blobs_lock:
+            return {
+                digest: self._links[repository, digest]
+                for digest in digests
+                if (repository, digest) in self._links
+            }
+
+    def add_object(self, stored: StoredObject) -> None:
+        """Record an object once."""
+        with self._blobs_lock:
+            self._objects.setdefault(stored.key, stored)
+
+    def find_object(self, key: str) -> StoredObject | None:
+        """The object's row."""
+        return self._objects.get(key)
+
+    def replace_object(self, stored: StoredObject) -> None:
+        """For tests: what only the collector does, to change an object's state."""
+        with self._blobs_lock:
+            self._objects[stored.key] = stored
+
+    def add_reference(self, key: str, repository: Repository, digest: Digest) -> None:
+        """Write a REF."""
+        with self._blobs_lock:
+            self._references.add((key, repository, digest))
+
+    def references(self, key: str, limit: int) -> Sequence[tuple[Repository, Digest]]:
+        """Who links an object."""
+        with self._blobs_lock:
+            found = sorted(
+                (name, digest) for object_key, name, digest in self._references if object_key == key
+            )
+            return found[: max(limit, 0)]
+
+    def put_link(self, link: BlobLink, *, closing: UploadSession | None) -> None:
+        """Write a link and close its session."""
+        with self._blobs_lock:
+            if (link.key, link.repository, link.digest) not in self._references:
+                raise WriteConflict("the blob was deleted at the same time")
+            if closing:
+                where = closing.repository, closing.id
+                session = self._sessions.get(where)
+                if session is None or session.state is not SessionState.OPEN:
+                    raise BlobUploadUnknown("the upload has ended")
+                self._sessions[where] = replace(session, state=SessionState.CLOSED, digest=link.digest)
+            standing = self._links.get((link.repository, link.digest))
+            if standing and standing.key != link.key:
+                self._references.discard((standing.key, link.repository, link.digest))
+            self._links[link.repository, link.digest] = link
+
+    def remove_link(self, repository: Repository, digest: Digest) -> BlobLink | None:
+        """Remove a link and its REF."""
+        with self._blobs_lock:
+            link = self._links.pop((repository, digest), None)
+            if link:
+                self._references.discard((link.key, repository, digest))
+            return link
+
+    def find_organisation_blob(self, org: str, digest: Digest) -> str | None:
+        """The object's key."""
+        return self._organisation_blobs.get((org, digest))
+
+    def put_organisation_blob(self, org: str, link: BlobLink) -> None:
+        """Remember the object's key."""
+        with self._blobs_lock:
+            self._organisation_blobs[org, link.digest] = link.key
+
+    def create_session(self, session: UploadSession) -> None:
+        """Store a session."""
+        with self._blobs_lock:
+            if (session.repository, session.id) in self._sessions:
+                raise WriteConflict("an upload of that id exists")
+            self._sessions[session.repository, session.id] = session
+
+    def find_session(self, repository: Repository, session_id: str) -> UploadSession | None:
+        """The session, whatever its state."""
+        return self._sessions.get((repository, session_id))
+
+    def append_chunk(self, session: UploadSession, chunk: Chunk) -> UploadSession:
+        """Add a chunk to the state that the caller saw."""
+        where = session.repository, session.id
+        with self._blobs_lock:
+            standing = self._sessions.get(where)
+            if standing is None or standing.state is not SessionState.OPEN:
+                raise BlobUploadUnknown("the upload has ended")
+            if standing.chunks != session.chunks:
+                raise ChunkOutOfOrder(
+                    f"the next byte of this upload is {standing.offset}", offset=standing.offset
+                )
+            self._sessions[where] = replace(standing, chunks=(*standing.chunks, chunk))
+            return self._sessions[where]
+
+    def delete_session(self, session: UploadSession) -> bool:
+        """Remove an open session."""
+        where = session.repository, session.id
+        with self._blobs_lock:
+            standing = self._sessions.get(where)
+            if standing is None or standing.state is not SessionState.OPEN:
+                return False
+            del self._sessions[where]
+            return True

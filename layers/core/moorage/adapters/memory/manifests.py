@@ -1,0 +1,158 @@
+"""Repositories, manifests, tags and referrers in memory."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from moorage.adapters import keys
+from moorage.domain.digests import Digest
+from moorage.domain.errors import ManifestUnknown
+from moorage.domain.names import Repository
+from moorage.ports import ManifestRecord, Referrer, ReferrerPage, RepositoryRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What stands behind a tag."""
+
+    id: str
+    digest: Digest
+    version: int
+    created: datetime
+    last_modified: datetime
+
+
+class MemoryManifests:
+    """The ports ``Repositories`` and ``Manifests``; ``page`` is how many referrers a page has."""
+
+    def __init__(self, *, page: int = 100) -> None:
+        super().__init__()
+        self._manifests_lock = threading.RLock()
+        self._page = page
+        self._repositories: dict[Repository, RepositoryRecord] = {}
+        self._manifests: dict[tuple[Repository, Digest], ManifestRecord] = {}
+        self._tags: dict[Repository, dict[str, ImageRecord]] = {}
+        self._uses: set[tuple[Repository, Digest, Digest]] = set()
+        self._referrers: dict[keys.Key, Referrer] = {}
+
+    def find_repository(self, repository: Repository) -> RepositoryRecord | None:
+        """The record, or None."""
+        return self._repositories.get(repository)
+
+    def create_repository(self, record: RepositoryRecord) -> RepositoryRecord:
+        """The record that stands."""
+        with self._manifests_lock:
+            return self._repositories.setdefault(record.repository, record)
+
+    def find_manifest(self, repository: Repository, digest: Digest) -> ManifestRecord | None:
+        """The manifest with its content."""
+        return self._manifests.get((repository, digest))
+
+    def find_manifests(
+        self, repository: Repository, digests: Collection[Digest]
+    ) -> Mapping[Digest, ManifestRecord]:
+        """Those that exist, without content."""
+        with self._manifests_lock:
+            return {
+                digest: replace(self._manifests[repository, digest], body=None, body_key=None)
+                for digest in digests
+                if (repository, digest) in self._manifests
+            }
+
+    def put_manifest(
+        self,
+        repository: Repository,
+        manifest: ManifestRecord,
+        *,
+        uses: Collection[Digest],
+        referrer: Referrer | None,
+    ) -> None:
+        """Store a manifest; the time of its first push stays."""
+        with self._manifests_lock:
+            self._uses.update((repository, used, manifest.digest) for used in uses)
+            standing = self._manifests.get((repository, manifest.digest))
+            if standing:
+                manifest = replace(manifest, pushed=standing.pushed)
+            self._manifests[repository, manifest.digest] = manifest
+            if referrer:
+                self._referrers[_referrer_key(repository, referrer)] = referrer
+
+    def find_tag(self, repository: Repository, tag: str) -> Digest | None:
+        """What the tag points at."""
+        record = self._tags.get(repository, {}).get(tag)
+        return record.digest if record else None
+
+    def put_tag(self, repository: Repository, tag: str, digest: Digest, now: datetime) -> None:
+        """Point a tag at a manifest."""
+        with self._manifests_lock:
+            if (repository, digest) not in self._manifests:
+                raise ManifestUnknown("the manifest is not in this repository")
+            tags = self._tags.setdefault(repository, {})
+            standing = tags.get(tag)
+            if standing is None:
+                tags[tag] = ImageRecord(str(uuid.uuid4()), digest, 1, now, now)
+            elif standing.digest != digest:
+                tags[tag] = replace(standing, digest=digest, version=standing.version + 1, last_modified=now)
+
+    def delete_tag(self, repository: Repository, tag: str) -> bool:
+        """Remove a tag."""
+        with self._manifests_lock:
+            return self._tags.get(repository, {}).pop(tag, None) is not None
+
+    def delete_manifest(self, repository: Repository, digest: Digest) -> bool:
+        """Remove a manifest and everything about it."""
+        with self._manifests_lock:
+            if self._manifests.pop((repository, digest), None) is None:
+                return False
+            for tag in self.tags_of(repository, digest):
+                del self._tags[repository][tag]
+            for key, referrer in list(self._referrers.items()):
+                if referrer.digest == digest and key == _referrer_key(repository, referrer):
+                    del self._referrers[key]
+            self._uses = {use for use in self._uses if (use[0], use[2]) != (repository, digest)}
+            return True
+
+    def tags_after(self, repository: Repository, last: str | None, limit: int) -> Sequence[str]:
+        """Tags in order."""
+        with self._manifests_lock:
+            tags = sorted(tag for tag in self._tags.get(repository, {}) if last is None or tag > last)
+            return tags[: max(limit, 0)]
+
+    def tags_of(self, repository: Repository, digest: Digest) -> Sequence[str]:
+        """The tags of a manifest."""
+        with self._manifests_lock:
+            tags = self._tags.get(repository, {})
+            return sorted(tag for tag, record in tags.items() if record.digest == digest)
+
+    def users_of(self, repository: Repository, digest: Digest) -> Sequence[Digest]:
+        """The manifests that use a digest."""
+        with self._manifests_lock:
+            return sorted(user for name, used, user in self._uses if (name, used) == (repository, digest))
+
+    def referrers(
+        self, repository: Repository, subject: Digest, *, artifact_type: str | None, after: str | None
+    ) -> ReferrerPage:
+        """A page of referrers."""
+        first = keys.referrers(repository, subject, artifact_type)
+        place = keys.referrers_place(repository, subject, artifact_type, after) if after else first
+        with self._manifests_lock:
+            found = sorted(
+                key
+                for key in self._referrers
+                if key.pk == first.pk and key.sk.startswith(first.sk) and key.sk > place.sk
+            )
+            shown = [self._referrers[key] for key in found[: self._page]]
+        # One whose descriptor the reader has to make can be as large as a whole answer: it stands alone.
+        large = next((index for index, one in enumerate(shown) if one.descriptor is None), None)
+        if large is not None:
+            shown = shown[: max(large, 1)]
+        more = len(shown) < len(found)
+        return ReferrerPage(shown, keys.referrers_cursor(found[len(shown) - 1]) if more else None)
+
+
+def _referrer_key(repository: Repository, referrer: Referrer) -> keys.Key:
+    return keys.referrer(repository, referrer.subject, referrer.artifact_type, referrer.digest)
