@@ -14,3 +14,11 @@ $(CONFORMANCE_TOOL):
 
 $(CRANE):
 	tests/clients/install/go-tool.sh github.com/google/go-containerregistry/cmd/crane@$(CRANE_VERSION) $@
+
+CHECKS += conformance
+
+.PHONY: conformance
+
+conformance: $(DEV_READY) $(EMULATORS_READY) $(CONFORMANCE_TOOL) ## the OCI conformance tool against the local cloud
+	@CONFORMANCE_TOOL='$(CURDIR)/$(CONFORMANCE_TOOL)' .venv/bin/pytest tests/conformance; \
+		status=$$?; cat results/conformance/summary.md; exit $$status

@@ -1,0 +1,114 @@
+"""A local cloud of our own: started on a free port with an empty state folder, stopped by its own pid."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_WITHIN = 120.0
+GONE_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a person types into a login."""
+
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """A moorage that answers."""
+
+    endpoint: str
+    org: str
+    admin: Account
+    state: Path
+
+    @property
+    def host(self) -> str:
+        """The address in the form that an image name takes: host and port."""
+        return self.endpoint.removeprefix("http://")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Cloud]:
+    """A local cloud with its state and its log below ``folder``, until the block ends."""
+    state = folder / "state"
+    log = folder / "cloud.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local"],
+            cwd=ROOT,
+            env={**os.environ, "PORT": str(free_port()), "STATE": str(state)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield _ready(process, state, log)
+    finally:
+        stop(process, GONE_WITHIN)
+
+
+def stop(process: subprocess.Popen[bytes], within: float) -> None:
+    """End a process by its pid; one that has to be killed is an error, because it leaves things behind."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _ready(process: subprocess.Popen[bytes], state: Path, log: Path) -> Cloud:
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the local cloud ended with {process.returncode}:\n{log.read_text('utf-8')}")
+        cloud = _announced(state)
+        if cloud is not None and answers(cloud.endpoint):
+            return cloud
+        time.sleep(0.2)
+    raise TimeoutError(f"no local cloud after {READY_WITHIN} s:\n{log.read_text('utf-8')}")
+
+
+def _announced(state: Path) -> Cloud | None:
+    file = state / "credentials.json"
+    if not file.exists():
+        return None
+    facts = json.loads(file.read_text("utf-8"))
+    admin = Account(facts["username"], facts["password"])
+    return Cloud(facts["endpoint"].rstrip("/"), facts["org"], admin, state)
+
+
+def answers(endpoint: str) -> bool:
+    """Whether anything speaks HTTP there."""
+    try:
+        httpx.get(f"{endpoint}/v2/", timeout=10)
+    except httpx.TransportError:
+        return False
+    return True

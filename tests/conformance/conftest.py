@@ -1,0 +1,75 @@
+"""One local cloud for both runs, and a foreign registry that the runs must not be able to pass against."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.clients import cloud
+from tests.conformance import summary
+from tests.conformance.tool import Target
+
+REPOSITORIES = ("conformance1", "conformance2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def table() -> None:
+    summary.begin()
+
+
+@pytest.fixture(scope="session")
+def moorage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with cloud.running(tmp_path_factory.mktemp("cloud")) as running:
+        first, second = (f"{running.org}/{name}" for name in REPOSITORIES)
+        yield Target(running.endpoint, running.admin, (first, second))
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """ministack as it comes, whose own registry emulation answers on /v2."""
+    folder = tmp_path_factory.mktemp("ministack")
+    port = cloud.free_port()
+    settings = {
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "GATEWAY_PORT": str(port),
+        "STATE_DIR": str(folder / "state"),
+        "S3_DATA_DIR": str(folder / "s3"),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    endpoint = f"http://127.0.0.1:{port}"
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [cloud.ROOT / ".venv-emulators" / "bin" / "ministack"],
+            cwd=folder,
+            env={**inherited, **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await_health(f"{endpoint}/_ministack/health", process)
+        yield Target(
+            endpoint, cloud.Account("anyone", "anything"), ("demo/conformance1", "demo/conformance2")
+        )
+    finally:
+        cloud.stop(process, 30)
+
+
+def _await_health(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise TimeoutError(f"{url} does not answer")
