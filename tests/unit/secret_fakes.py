@@ -1,0 +1,93 @@
+"""In-memory stand-ins for what the ``secrets`` service writes to, which can fail at any chosen write."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from moorage.domain.errors import Unavailable
+from moorage.ports import PublicKey, SecretState
+
+
+@dataclass
+class Writes:
+    """Counts writes to all fakes together; ``dies_before`` names the one that a run does not survive."""
+
+    count: int = 0
+    dies_before: int | None = None
+    log: list[str] = field(default_factory=list)
+
+    def happen(self, what: str) -> None:
+        if self.count == self.dies_before:
+            raise Unavailable("the run died here")
+        self.count += 1
+        self.log.append(what)
+
+    @contextmanager
+    def dying_before(self, number: int) -> Iterator[None]:
+        self.dies_before = self.count + number
+        try:
+            yield
+        finally:
+            self.dies_before = None
+
+
+class MemorySecretWriter:
+    """Keeps every version of every secret."""
+
+    def __init__(self, writes: Writes) -> None:
+        self.versions: dict[str, list[str]] = {}
+        self._writes = writes
+
+    def write_secret(self, name: str, value: str) -> int:
+        self._writes.happen(f"secret {name}")
+        self.versions.setdefault(name, []).append(value)
+        return len(self.versions[name])
+
+    def latest(self, name: str) -> str:
+        return self.versions[name][-1]
+
+
+class MemorySecretRecords:
+    """The rows, as Python values."""
+
+    def __init__(self, writes: Writes) -> None:
+        self.states: dict[str, SecretState] = {}
+        self.published: dict[str, tuple[PublicKey, datetime]] = {}
+        self.bootstrap: tuple[str, int] | None = None
+        self._writes = writes
+
+    def find_state(self, secret: str) -> SecretState | None:
+        return self.states.get(secret)
+
+    def record_state(self, secret: str, state: SecretState) -> bool:
+        self._writes.happen(f"state {secret}")
+        if secret in self.states and self.states[secret].generation >= state.generation:
+            return False
+        self.states[secret] = state
+        return True
+
+    def publish_verification_key(self, key: PublicKey, created: datetime) -> None:
+        self._writes.happen("public key")
+        self.published.setdefault(key.kid, (key, created))
+
+    def retire_verification_keys(self, *, published_before: datetime, except_kid: str, at: datetime) -> int:
+        self._writes.happen("retirement")
+        ending = [
+            (key, created)
+            for key, created in self.published.values()
+            if key.kid != except_kid and key.not_after is None and created <= published_before
+        ]
+        for key, created in ending:
+            self.published[key.kid] = replace(key, not_after=at), created
+        return len(ending)
+
+    def find_bootstrap(self) -> str | None:
+        return self.bootstrap[0] if self.bootstrap else None
+
+    def record_bootstrap(self, sha256: str, generation: int, created: datetime) -> bool:
+        self._writes.happen("bootstrap")
+        if self.bootstrap is not None and self.bootstrap[1] >= generation:
+            return False
+        self.bootstrap = sha256, generation
+        return True
