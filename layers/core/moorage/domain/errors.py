@@ -14,7 +14,8 @@
     ├── TooLarge
     │   ├── BlobTooLarge
     │   ├── BodyTooLarge
-    │   └── ManifestTooLarge
+    │   ├── ManifestTooLarge
+    │   └── TooManyTags
     ├── RangeNotSatisfiable
     │   ├── BlobRangeNotSatisfiable
     │   └── ChunkOutOfOrder
@@ -109,6 +110,10 @@ class BodyTooLarge(TooLarge):
 
 class ManifestTooLarge(TooLarge):
     """A manifest over 4 MiB."""
+
+
+class TooManyTags(TooLarge):
+    """More tags in one manifest push than one request takes."""
 
 
 class RangeNotSatisfiable(RegistryError):

@@ -1,13 +1,11 @@
-"""Scopes as clients ask for them, and grants as tokens carry them.
+"""Scopes: what clients ask a token for.
 
 https://distribution.github.io/distribution/spec/auth/scope/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable
 from enum import StrEnum
 
 from moorage.domain.errors import NameInvalid
@@ -64,21 +62,3 @@ def format_scope(name: str, actions: Iterable[Action]) -> str:
     """The scope in the order that docker writes: ``repository:NAME:pull,push``."""
     wanted = frozenset(actions)
     return f"repository:{name}:{','.join(action for action in Action if action in wanted)}"
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """What a verified bearer token says: who, and what was granted and refused, in canonical form."""
-
-    principal: str
-    expires: datetime
-    granted: Mapping[Repository, Actions] = field(default_factory=dict)
-    refused: Mapping[Repository, Actions] = field(default_factory=dict)
-
-    def allows(self, repository: Repository, action: Action) -> bool:
-        """Whether the action was asked for and granted."""
-        return action in self.granted.get(repository, frozenset())
-
-    def refuses(self, repository: Repository, action: Action) -> bool:
-        """Whether the action was asked for and refused, so that asking again is of no use."""
-        return action in self.refused.get(repository, frozenset())

@@ -1,0 +1,1 @@
+"""The HTTP faces: the registry protocol and the token service."""

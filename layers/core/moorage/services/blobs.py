@@ -1,0 +1,112 @@
+"""Blobs of a repository: pulled, mounted from another repository, deleted."""
+
+from __future__ import annotations
+
+from moorage.domain.blobs import BlobLink
+from moorage.domain.digests import Digest
+from moorage.domain.errors import BlobUnknown
+from moorage.domain.names import Repository
+from moorage.domain.permissions import Permission
+from moorage.domain.policies import Allow
+from moorage.domain.ranges import require_satisfiable
+from moorage.ports import Blobs, Storage
+from moorage.services.authorization import Authorization
+from moorage.services.linking import Linking
+from moorage.services.repositories import RepositoryOpening
+
+_SOURCES = 50
+
+
+class BlobAccess:
+    """What a repository's clients can do with its blobs besides uploading them."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        storage: Storage,
+        linking: Linking,
+        opening: RepositoryOpening,
+        authorization: Authorization,
+    ) -> None:
+        self._blobs = blobs
+        self._storage = storage
+        self._linking = linking
+        self._opening = opening
+        self._authorization = authorization
+
+    def find(self, repository: Repository, digest: Digest) -> BlobLink:
+        """The blob's link, with its size.
+
+        Raises:
+            BlobUnknown: this repository does not hold it, whoever else does.
+        """
+        link = self._linking.find(repository, digest)
+        if link is None:
+            raise _unknown()
+        return link
+
+    def location(self, repository: Repository, digest: Digest, byte_range: str | None) -> str:
+        """A URL that serves the blob's bytes for a few minutes.
+
+        Raises:
+            BlobUnknown: see ``find``.
+            BlobRangeNotSatisfiable: ``byte_range`` (a ``Range`` header) fits no byte of the blob.
+        """
+        link = self.find(repository, digest)
+        if byte_range is not None:
+            require_satisfiable(byte_range, link.size)
+        return self._storage.presign_get(link.key)
+
+    def mount(
+        self, repository: Repository, principal: str, digest: Digest, source: Repository | None
+    ) -> BlobLink | None:
+        """Link a blob that another repository holds, if ``principal`` may pull from there; else None.
+
+        Without a source, any repository of the same organisation that the principal may pull from will do.
+        A source that may not be read looks exactly like one that does not hold the blob.
+
+        https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#mounting-a-blob-from-another-repository
+        """
+        held = (
+            self._find_in(source, principal, digest)
+            if source
+            else self._find_any(repository, principal, digest)
+        )
+        if held is None:
+            return None
+        self._opening.open(repository)
+        return self._linking.link(repository, digest, held.key)
+
+    def delete(self, repository: Repository, digest: Digest) -> None:
+        """Take the blob out of this repository, at once; its object is left to the collector.
+
+        Raises:
+            BlobUnknown: this repository does not hold it.
+        """
+        if self._blobs.remove_link(repository, digest) is None:
+            # What is stored and not linked yet would otherwise come back with the next question for it.
+            self.find(repository, digest)
+            self._blobs.remove_link(repository, digest)
+
+    def _find_in(self, source: Repository, principal: str, digest: Digest) -> BlobLink | None:
+        if not isinstance(self._authorization.decide(principal, Permission.PULL, source), Allow):
+            return None
+        return self._linking.find(source, digest)
+
+    def _find_any(self, repository: Repository, principal: str, digest: Digest) -> BlobLink | None:
+        key = self._blobs.find_organisation_blob(repository.org, digest)
+        if key is None:
+            return None
+        for source, linked in self._blobs.references(key, _SOURCES):
+            if source.org != repository.org or linked != digest:
+                continue
+            if isinstance(self._authorization.decide(principal, Permission.PULL, source), Allow):
+                # A REF row is written before its link and may outlive it: the link is what counts.
+                link = self._blobs.find_link(source, digest)
+                if link is not None:
+                    return link
+        return None
+
+
+def _unknown() -> BlobUnknown:
+    return BlobUnknown("this repository does not hold that blob")

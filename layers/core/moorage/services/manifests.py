@@ -1,0 +1,186 @@
+"""Manifests and tags: pushed, pulled, listed, deleted.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from moorage.domain.digests import Algorithm, Digest
+from moorage.domain.errors import DigestMismatch, ManifestBlobUnknown, ManifestUnknown, NameUnknown
+from moorage.domain.manifests import Manifest
+from moorage.domain.names import Repository
+from moorage.ports import Clock, ManifestRecord, Manifests, Referrer, Repositories, Storage
+from moorage.services.linking import Linking
+from moorage.services.repositories import RepositoryOpening
+
+MANIFEST_PREFIX = "manifests/"
+# What is larger goes to the object store: a strong read of an item is paid by its size.
+_INLINE_SIZE = 64 * 1024
+_NAMED_IN_ERROR = 20
+MAX_TAGS_PER_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PushedManifest:
+    """What came of a push."""
+
+    digest: Digest
+    subject: Digest | None
+    tags: tuple[str, ...]
+
+
+class ManifestAccess:
+    """The manifests and tags of repositories."""
+
+    def __init__(
+        self,
+        manifests: Manifests,
+        repositories: Repositories,
+        storage: Storage,
+        linking: Linking,
+        opening: RepositoryOpening,
+        clock: Clock,
+    ) -> None:
+        self._manifests = manifests
+        self._repositories = repositories
+        self._storage = storage
+        self._linking = linking
+        self._opening = opening
+        self._clock = clock
+
+    def find(self, repository: Repository, reference: Digest | str) -> ManifestRecord:
+        """The record of a manifest by digest (one read) or tag (two).
+
+        Raises:
+            ManifestUnknown: there is none.
+        """
+        digest = (
+            reference if isinstance(reference, Digest) else self._manifests.find_tag(repository, reference)
+        )
+        record = self._manifests.find_manifest(repository, digest) if digest else None
+        if record is None:
+            raise _unknown()
+        return record
+
+    def content(self, record: ManifestRecord) -> bytes:
+        """The bytes as they were pushed.
+
+        Raises:
+            ManifestUnknown: deleted since ``record`` was read.
+        """
+        if record.body is not None:
+            return record.body
+        pieces = self._storage.read(record.body_key) if record.body_key else None
+        if pieces is None:
+            raise _unknown()
+        return b"".join(pieces)
+
+    def push(
+        self,
+        repository: Repository,
+        content: bytes,
+        content_type: str | None,
+        reference: Digest | str,
+        tags: Sequence[str] = (),
+    ) -> PushedManifest:
+        """Store a manifest and point its tags at it; tags move last, when all else is there.
+
+        Raises:
+            ManifestTooLarge, ManifestInvalid: see ``Manifest.parse``.
+            DigestMismatch: pushed under the digest of other content.
+            ManifestBlobUnknown: it names blobs or manifests that the repository does not hold.
+        """
+        manifest = Manifest.parse(content, content_type)
+        if isinstance(reference, Digest):
+            digest = reference
+            if not digest.matches(content):
+                raise DigestMismatch("the manifest does not have the digest it is pushed under")
+        else:
+            digest = Digest.of(content, Algorithm.SHA256)
+            tags = (reference, *tags)
+        self._require_content(repository, manifest)
+        self._put(repository, digest, manifest)
+        tags = tuple(dict.fromkeys(tags))
+        for tag in tags:
+            self._manifests.put_tag(repository, tag, digest, self._clock())
+        return PushedManifest(digest, manifest.subject, tags)
+
+    def delete(self, repository: Repository, reference: Digest | str) -> None:
+        """Delete a tag, or a manifest with all its tags; gone for every reader when this returns.
+
+        Raises:
+            ManifestUnknown: there is none.
+        """
+        if isinstance(reference, Digest):
+            deleted = self._manifests.delete_manifest(repository, reference)
+        else:
+            deleted = self._manifests.delete_tag(repository, reference)
+        if not deleted:
+            raise _unknown()
+
+    def tags(self, repository: Repository, last: str | None, limit: int) -> tuple[Sequence[str], bool]:
+        """Up to ``limit`` (at most 1000) tags after ``last``, and whether there are more.
+
+        Raises:
+            NameUnknown: there is no such repository.
+        """
+        limit = min(limit, MAX_TAGS_PER_PAGE)
+        tags = self._manifests.tags_after(repository, last, limit + 1)
+        if not tags and self._repositories.find_repository(repository) is None:
+            raise NameUnknown("there is no such repository")
+        return tags[:limit], len(tags) > limit
+
+    def _require_content(self, repository: Repository, manifest: Manifest) -> None:
+        """Every blob and child manifest must be in this repository: knowing a digest gives nothing."""
+        wanted = dict.fromkeys(blob.digest for blob in manifest.blobs if not blob.optional)
+        links = self._linking.find_all(repository, wanted)
+        children = dict.fromkeys(child.digest for child in manifest.manifests)
+        stored = self._manifests.find_manifests(repository, children) if children else {}
+        missing = [digest for digest in wanted if digest not in links]
+        missing += [digest for digest in children if digest not in stored]
+        if missing:
+            raise ManifestBlobUnknown(
+                "the manifest names content that this repository does not hold; push that first",
+                detail=[{"digest": str(digest)} for digest in missing[:_NAMED_IN_ERROR]],
+            )
+
+    def _put(self, repository: Repository, digest: Digest, manifest: Manifest) -> None:
+        record = self._opening.open(repository)
+        body: bytes | None = manifest.content
+        body_key: str | None = None
+        if len(manifest.content) > _INLINE_SIZE:
+            body_key = (
+                f"{MANIFEST_PREFIX}{digest.encoded[:2]}/{record.id}/{digest.encoded}/{secrets.token_hex(8)}"
+            )
+            self._storage.put(body_key, manifest.content)
+            body = None
+        stored = ManifestRecord(
+            digest=digest,
+            media_type=manifest.media_type,
+            size=len(manifest.content),
+            pushed=self._clock(),
+            body=body,
+            body_key=body_key,
+            subject=manifest.subject,
+            artifact_type=manifest.artifact_type,
+        )
+        uses = [reference.digest for reference in (*manifest.blobs, *manifest.manifests)]
+        referrer = _referrer(digest, manifest)
+        self._manifests.put_manifest(repository, stored, uses=dict.fromkeys(uses), referrer=referrer)
+
+
+def _referrer(digest: Digest, manifest: Manifest) -> Referrer | None:
+    if manifest.subject is None:
+        return None
+    descriptor = manifest.descriptor(digest)
+    fits = len(json.dumps(descriptor)) <= _INLINE_SIZE
+    return Referrer(manifest.subject, digest, manifest.artifact_type or "", descriptor if fits else None)
+
+
+def _unknown() -> ManifestUnknown:
+    return ManifestUnknown("this repository does not hold that manifest")

@@ -1,0 +1,211 @@
+"""Uploads whose bytes come through the API: in one request, in chunks, or streamed.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-blobs
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from moorage.domain.blobs import BlobLink, StoredObject, Way, object_key
+from moorage.domain.digests import Algorithm, Digest
+from moorage.domain.errors import BlobUploadUnknown, DigestMismatch, Unavailable
+from moorage.domain.names import Repository
+from moorage.domain.ranges import ChunkRange
+from moorage.domain.sessions import SESSION_LIFETIME, Chunk, SessionState, UploadSession
+from moorage.ports import Blobs, Clock, Sessions, Storage
+from moorage.services.linking import Linking
+from moorage.services.repositories import RepositoryOpening
+
+CHUNK_PREFIX = "chunks/"
+
+
+class Uploads:
+    """Opens, continues, finishes and cancels upload sessions."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        blobs: Blobs,
+        storage: Storage,
+        linking: Linking,
+        opening: RepositoryOpening,
+        clock: Clock,
+    ) -> None:
+        self._sessions = sessions
+        self._blobs = blobs
+        self._storage = storage
+        self._linking = linking
+        self._opening = opening
+        self._clock = clock
+
+    def start(
+        self, repository: Repository, principal: str, algorithm: Algorithm = Algorithm.SHA256
+    ) -> UploadSession:
+        """A new session, bound to ``repository`` and ``principal``, for a day."""
+        session = self._new(repository, principal, algorithm)
+        self._sessions.create_session(session)
+        return session
+
+    def find(self, repository: Repository, principal: str, session_id: str) -> UploadSession:
+        """The caller's own open session.
+
+        Raises:
+            BlobUploadUnknown: it does not exist, has ended, or is another principal's: all alike.
+        """
+        session = self._find(repository, principal, session_id)
+        if session.state is not SessionState.OPEN:
+            raise _unknown()
+        return session
+
+    def append(self, session: UploadSession, body: bytes, content_range: ChunkRange | None) -> UploadSession:
+        """Store the next bytes; the session as it then stands.
+
+        Raises:
+            ChunkOutOfOrder, SizeInvalid, BodyTooLarge, BlobTooLarge, BlobUploadInvalid: see
+                ``UploadSession.accepts``; nothing was stored.
+        """
+        session.accepts(len(body), content_range)
+        if not body:
+            return session
+        # A random name: of two clients that send the same chunk only one is recorded, and the loser's
+        # bytes must not replace the winner's.
+        key = (
+            f"{CHUNK_PREFIX}{session.repository_id}/{session.id}/{session.offset:012d}-{secrets.token_hex(8)}"
+        )
+        self._storage.put(key, body)
+        return self._sessions.append_chunk(session, Chunk(key, len(body)))
+
+    def finish(
+        self,
+        repository: Repository,
+        principal: str,
+        session_id: str,
+        digest: Digest,
+        body: bytes,
+        content_range: ChunkRange | None,
+    ) -> BlobLink:
+        """Take the last bytes, verify the whole against ``digest`` and link it. Repeating a finished one
+        gives the same answer.
+
+        Raises:
+            BlobUploadUnknown: see ``find``.
+            DigestMismatch: the content is another; the session stays as it was.
+            ChunkOutOfOrder, SizeInvalid, BodyTooLarge, BlobTooLarge: see ``UploadSession.accepts``.
+        """
+        session = self._find(repository, principal, session_id)
+        if session.state is SessionState.CLOSED:
+            return self._finished(session, digest)
+        session.accepts(len(body), content_range)
+        try:
+            link = self._store(session, digest, body)
+        except BlobUploadUnknown:
+            # Another request may have finished this very upload in the meantime.
+            return self._finished(self._find(repository, principal, session_id), digest)
+        self._storage.delete([chunk.key for chunk in session.chunks])
+        return link
+
+    def put_whole(self, repository: Repository, principal: str, digest: Digest, body: bytes) -> BlobLink:
+        """Store a blob that came with the first request.
+
+        Raises:
+            DigestMismatch, BodyTooLarge: nothing was stored, and no session is left.
+        """
+        session = self._new(repository, principal, digest.algorithm)
+        session.accepts(len(body), None)
+        if not digest.matches(body):
+            raise _mismatch()
+        self._sessions.create_session(session)
+        return self._store(session, digest, body)
+
+    def cancel(self, repository: Repository, principal: str, session_id: str) -> None:
+        """End an open session and drop what it has received.
+
+        Raises:
+            BlobUploadUnknown: see ``find``.
+        """
+        session = self.find(repository, principal, session_id)
+        if not self._sessions.delete_session(session):
+            raise _unknown()
+        self._storage.delete([chunk.key for chunk in session.chunks])
+
+    def _new(self, repository: Repository, principal: str, algorithm: Algorithm) -> UploadSession:
+        now = self._clock()
+        return UploadSession(
+            id=secrets.token_hex(16),
+            repository=repository,
+            repository_id=self._opening.open(repository).id,
+            principal=principal,
+            created=now,
+            expires=now + SESSION_LIFETIME,
+            algorithm=algorithm,
+        )
+
+    def _find(self, repository: Repository, principal: str, session_id: str) -> UploadSession:
+        session = self._sessions.find_session(repository, session_id)
+        if session is None or session.principal != principal or session.expires <= self._clock():
+            raise _unknown()
+        return session
+
+    def _finished(self, session: UploadSession, digest: Digest) -> BlobLink:
+        """The answer to a commit that was made before: its first answer may have been lost."""
+        link = self._blobs.find_link(session.repository, digest) if session.digest == digest else None
+        if link is None:
+            raise _unknown()
+        return link
+
+    def _store(self, session: UploadSession, digest: Digest, body: bytes) -> BlobLink:
+        known = self._link_known(session, digest, body)
+        if known is not None:
+            return known
+        size = session.offset + len(body)
+        if digest.algorithm is Algorithm.SHA256 and session.chunks:
+            # The store computes the same hash while it receives: one pass over the chunks is enough.
+            sha256 = digest.encoded
+        else:
+            sha256 = self._hash(session, digest, body)
+        key = object_key(Way.API, session.repository_id, digest, session.id)
+        if not self._storage.put_once(key, self._content(session, body), size, sha256):
+            head = self._storage.head(key)
+            if head is None or head.sha256 != sha256:
+                raise Unavailable("the blob could not be stored; try again")
+        return self._linking.link_stored(session, digest, StoredObject(key, size, sha256, self._clock()))
+
+    def _link_known(self, session: UploadSession, digest: Digest, body: bytes) -> BlobLink | None:
+        """Link the object under which the organisation already has this content, once the caller has shown
+        that it has all the bytes, too.
+        """
+        key = self._blobs.find_organisation_blob(session.repository.org, digest)
+        if key is None:
+            return None
+        self._hash(session, digest, body)
+        return self._linking.link(session.repository, digest, key, closing=session)
+
+    def _hash(self, session: UploadSession, digest: Digest, body: bytes) -> str:
+        """SHA-256 of all that the session has received and ``body``, if that content has ``digest``."""
+        asked, sha256 = digest.algorithm.new(), Algorithm.SHA256.new()
+        for piece in self._content(session, body):
+            asked.update(piece)
+            sha256.update(piece)
+        if asked.hexdigest() != digest.encoded:
+            raise _mismatch()
+        return sha256.hexdigest()
+
+    def _content(self, session: UploadSession, body: bytes) -> Iterator[bytes]:
+        for chunk in session.chunks:
+            pieces = self._storage.read(chunk.key)
+            if pieces is None:
+                # Only the request that closed or cancelled the session removes its chunks.
+                raise _unknown()
+            yield from pieces
+        if body:
+            yield body
+
+
+def _unknown() -> BlobUploadUnknown:
+    return BlobUploadUnknown("the upload does not exist or has ended; begin it again")
+
+
+def _mismatch() -> DigestMismatch:
+    return DigestMismatch("the content does not have that digest")

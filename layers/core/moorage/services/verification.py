@@ -1,0 +1,74 @@
+"""Verifies bearer tokens against the published keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+
+from moorage.domain.errors import TokenInvalid
+from moorage.domain.tokens import ALGORITHM, AUDIENCE, ISSUER, REQUIRED_CLAIMS, AccessToken, parse_claims
+from moorage.ports import Clock, PublicKey, VerificationKeys
+
+_KEYS_HELD = timedelta(minutes=5)
+# Anybody can invent key ids: that must not become a read of the table per request.
+_RELOAD_PAUSE = timedelta(seconds=5)
+_MAX_TOKEN_SIZE = 8192
+
+
+class TokenVerification:
+    """Turns a presented token into what it grants, or refuses it.
+
+    The key is chosen among the published ones by ``kid`` alone and the algorithm is fixed here: nothing in a
+    token (``alg``, ``jwk``, ``jku``, ``x5u``) can bring another.
+    """
+
+    def __init__(self, source: VerificationKeys, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._keys: dict[str, PublicKey] = {}
+        self._loaded: datetime | None = None
+
+    def verify(self, token: str) -> AccessToken:
+        """What ``token`` grants.
+
+        Raises:
+            TokenInvalid: not a token of this registry, or not at this time.
+        """
+        if len(token) > _MAX_TOKEN_SIZE:
+            raise TokenInvalid("the bearer token is too long")
+        now = self._clock()
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+            key = self._key(kid, now) if isinstance(kid, str) else None
+            if key is None:
+                raise TokenInvalid("the bearer token is not signed by this registry")
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key.pem,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                # Times are checked below, against the clock that everything here goes by.
+                options={
+                    "require": REQUIRED_CLAIMS,
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
+            )
+        except jwt.PyJWTError:
+            raise TokenInvalid("the bearer token is not valid") from None
+        return parse_claims(claims, now)
+
+    def _key(self, kid: str, now: datetime) -> PublicKey | None:
+        age = None if self._loaded is None else now - self._loaded
+        if age is None or age >= _KEYS_HELD or (kid not in self._keys and age >= _RELOAD_PAUSE):
+            self._keys = {key.kid: key for key in self._source.verification_keys()}
+            self._loaded = now
+        key = self._keys.get(kid)
+        if key is None or (key.not_after is not None and now >= key.not_after):
+            return None
+        return key

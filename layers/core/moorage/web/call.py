@@ -1,0 +1,63 @@
+"""What a route of the registry gets: the authorised call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from moorage.domain.digests import Digest
+from moorage.domain.errors import DigestInvalid
+from moorage.domain.names import Repository
+from moorage.services.blobs import BlobAccess
+from moorage.services.manifests import ManifestAccess
+from moorage.services.referrers import Referrers
+from moorage.services.uploads import Uploads
+from moorage.services.verification import TokenVerification
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryServices:
+    """The use cases behind ``/v2``."""
+
+    verification: TokenVerification
+    blobs: BlobAccess
+    uploads: Uploads
+    manifests: ManifestAccess
+    referrers: Referrers
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose token grants what its route needs, on ``repository``."""
+
+    request: Request
+    body: bytes
+    repository: Repository
+    principal: str
+    services: RegistryServices
+
+    def path(self, suffix: str) -> str:
+        """A path of this repository as the client addresses it; relative, so it cannot name a wrong host."""
+        return f"/v2/{self.repository}/{suffix}"
+
+    def path_digest(self) -> Digest:
+        """The digest in the path.
+
+        Raises:
+            DigestInvalid: it is malformed.
+        """
+        return Digest.parse(self.request.path_params["digest"])
+
+    def query(self, name: str) -> str | None:
+        """A query parameter that may be given once.
+
+        Raises:
+            DigestInvalid: given twice with different values; digests are what is given that way.
+        """
+        values = set(self.request.query_params.getlist(name))
+        if len(values) > 1:
+            raise DigestInvalid(f"the parameter {name} is given more than once")
+        return values.pop() if values else None
