@@ -27,7 +27,7 @@ of a key that comes from outside is of a grammar without ``#``, or is escaped he
     blob of an organisation     ORGBLOB#<org>                            <digest>
     public signing key          SIGNINGKEY                               <kid>
     bootstrap state             BOOTSTRAP                                BOOTSTRAP
-    current upload key          UPLOADKEY                                UPLOADKEY
+    secret in use               SECRET                                   <signing-key or upload-key>
     ==========================  =======================================  ================================
 
 The index ``gsi1`` finds sessions by expiry: ``gsi1pk`` is one of 16 shards, ``gsi1sk`` begins with the time.
@@ -266,6 +266,6 @@ def bootstrap() -> Key:
     return Key("BOOTSTRAP", "BOOTSTRAP")
 
 
-def upload_key() -> Key:
-    """Which upload key is the current one."""
-    return Key("UPLOADKEY", "UPLOADKEY")
+def secret_state(secret: str) -> Key:
+    """Which signing key or upload key is in use: nothing of the key itself."""
+    return Key("SECRET", secret)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from moorage.adapters import keys
 from moorage.domain.errors import Unavailable
 from moorage.ports import SecretState
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 _LATER_GENERATION_WINS = "attribute_not_exists(pk) OR generation < :generation"
 _IS_NEW = "attribute_not_exists(pk)"
 _HAS_NO_END = "attribute_exists(pk) AND attribute_not_exists(not_after)"
-_ROW_FORMAT = "1"
-_SIGNING_KEYS = "SIGNINGKEY"
-_BOOTSTRAP = ("BOOTSTRAP", "BOOTSTRAP")
 
 
 class DynamoSecretRecords:
@@ -34,7 +32,7 @@ class DynamoSecretRecords:
 
     def find_state(self, secret: str) -> SecretState | None:
         """What is in use as ``secret``."""
-        item = self._find(_secret_key(secret))
+        item = self._find(keys.secret_state(secret))
         if item is None:
             return None
         return SecretState(
@@ -48,7 +46,7 @@ class DynamoSecretRecords:
         """Record what is in use, unless a later generation is."""
         return self._put(
             {
-                **_key(_secret_key(secret)),
+                **_key(keys.secret_state(secret)),
                 "type": {"S": "secret"},
                 "kid": {"S": state.kid},
                 "version": {"N": str(state.version)},
@@ -63,7 +61,7 @@ class DynamoSecretRecords:
         """Publish a key under its ``kid``; again changes nothing."""
         self._put(
             {
-                **_key((_SIGNING_KEYS, key.kid)),
+                **_key(keys.signing_key(key.kid)),
                 "type": {"S": "signing-key"},
                 "public_pem": {"S": key.pem},
                 "created": _number(created),
@@ -82,7 +80,7 @@ class DynamoSecretRecords:
                 continue
             retired += self._conditionally(
                 self._client.update_item,
-                Key=_key((_SIGNING_KEYS, kid)),
+                Key=_key(keys.signing_key(kid)),
                 UpdateExpression="SET not_after = :at, #ttl = :at",
                 ConditionExpression=_HAS_NO_END,
                 ExpressionAttributeNames={"#ttl": "ttl"},
@@ -92,14 +90,14 @@ class DynamoSecretRecords:
 
     def find_bootstrap(self) -> str | None:
         """SHA-256 of the bootstrap credential."""
-        item = self._find(_BOOTSTRAP)
+        item = self._find(keys.bootstrap())
         return None if item is None else str(item["sha256"]["S"])
 
     def record_bootstrap(self, sha256: str, generation: int, created: datetime) -> bool:
         """Record the verifier, unless a later one is."""
         return self._put(
             {
-                **_key(_BOOTSTRAP),
+                **_key(keys.bootstrap()),
                 "type": {"S": "bootstrap"},
                 "sha256": {"S": sha256},
                 "generation": {"N": str(generation)},
@@ -109,7 +107,7 @@ class DynamoSecretRecords:
             values={":generation": {"N": str(generation)}},
         )
 
-    def _find(self, key: tuple[str, str]) -> Mapping[str, Any] | None:
+    def _find(self, key: keys.Key) -> Mapping[str, Any] | None:
         answer = _call(self._client.get_item, TableName=self._table, Key=_key(key), ConsistentRead=True)
         item: Mapping[str, Any] | None = answer.get("Item")
         return item
@@ -121,7 +119,7 @@ class DynamoSecretRecords:
                 self._client.query,
                 TableName=self._table,
                 KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": _SIGNING_KEYS}},
+                ExpressionAttributeValues={":pk": {"S": keys.SIGNING_KEYS}},
                 ConsistentRead=True,
                 **start,
             )
@@ -133,7 +131,7 @@ class DynamoSecretRecords:
     def _put(self, item: dict[str, Any], *, condition: str, values: Mapping[str, Any] | None = None) -> bool:
         return self._conditionally(
             self._client.put_item,
-            Item={**item, "v": {"N": _ROW_FORMAT}},
+            Item={**item, "v": {"N": str(keys.VERSION)}},
             ConditionExpression=condition,
             **({"ExpressionAttributeValues": values} if values else {}),
         )
@@ -158,12 +156,8 @@ def _call(operation: Callable[..., Any], **arguments: Any) -> Any:
         raise Unavailable("the table cannot be read") from error
 
 
-def _secret_key(secret: str) -> tuple[str, str]:
-    return "SECRET", secret
-
-
-def _key(key: tuple[str, str]) -> dict[str, dict[str, str]]:
-    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+def _key(key: keys.Key) -> dict[str, dict[str, str]]:
+    return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
 
 
 def _number(moment: datetime) -> dict[str, str]:
