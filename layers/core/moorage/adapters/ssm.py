@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from moorage.domain.errors import Throttled, Unavailable
+from moorage.adapters.aws import Patience, create_client, lazy, translated
+from moorage.domain.errors import Unavailable
 from moorage.ports import SigningKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from types_boto3_ssm import SSMClient
 
-_THROTTLING = frozenset({"ThrottlingException", "TooManyUpdates", "RequestLimitExceeded"})
 _FORMAT = 1
-
-
-def _call(operation: Callable[..., Any], **arguments: Any) -> Any:
-    """The answer of ``operation``. What SSM says of an error may repeat the request, and with it the
-    secret: only the code goes on.
-    """
-    try:
-        return operation(**arguments)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        refusal = Throttled if code in _THROTTLING else Unavailable
-        raise refusal(f"the store of secrets refused: {code}") from None
-    except BotoCoreError as error:
-        raise Unavailable(f"the store of secrets did not answer: {type(error).__name__}") from None
 
 
 class SsmSecretWriter:
     """Writes SecureStrings; has no way to read one."""
 
-    def __init__(self, client: SSMClient) -> None:
+    def __init__(self, client: Callable[[], SSMClient]) -> None:
         self._client = client
 
     def write_secret(self, name: str, value: str) -> int:
@@ -46,16 +29,21 @@ class SsmSecretWriter:
             Unavailable: SSM failed or refused.
 
         """
-        answer = _call(
-            self._client.put_parameter, Name=name, Value=value, Type="SecureString", Overwrite=True
-        )
-        return int(answer["Version"])
+        try:
+            with translated("PutParameter"):
+                answer = self._client().put_parameter(
+                    Name=name, Value=value, Type="SecureString", Overwrite=True
+                )
+        except Unavailable as refusal:
+            # What SSM says of an error may repeat the request, and with it the secret: no log may show it.
+            raise type(refusal)(refusal.message) from None
+        return answer["Version"]
 
 
 class SsmSigningKey:
-    """The signing key, as the ``secrets`` function stored it."""
+    """The port ``SigningKeySource``: the signing key as the ``secrets`` function stored it."""
 
-    def __init__(self, client: SSMClient, parameter: str) -> None:
+    def __init__(self, client: Callable[[], SSMClient], parameter: str) -> None:
         self._client = client
         self._parameter = parameter
 
@@ -66,11 +54,23 @@ class SsmSigningKey:
             Unavailable: SSM failed, or what is stored is no signing key.
 
         """
-        answer = _call(self._client.get_parameter, Name=self._parameter, WithDecryption=True)
+        with translated("GetParameter"):
+            answer = self._client().get_parameter(Name=self._parameter, WithDecryption=True)
         try:
             stored = json.loads(answer["Parameter"]["Value"])
-            if stored["v"] != _FORMAT:
-                raise Unavailable(f"the signing key has the unknown format {stored['v']}")
-            return SigningKey(kid=str(stored["kid"]), private_pem=str(stored["private_pem"]))
+            if stored["v"] == _FORMAT:
+                return SigningKey(kid=str(stored["kid"]), private_pem=str(stored["private_pem"]))
         except (ValueError, KeyError, TypeError):
-            raise Unavailable("what is stored as signing key is none") from None
+            # Without its cause, which would show what is stored.
+            raise Unavailable("the registry has no signing key") from None
+        raise Unavailable("the signing key is stored in a format that this version does not know")
+
+
+def connect_secret_writer() -> SsmSecretWriter:
+    """A writer; no request is sent before it is used."""
+    return SsmSecretWriter(lazy(lambda: create_client("ssm", Patience())))
+
+
+def connect_signing_key(parameter: str) -> SsmSigningKey:
+    """The signing key in the parameter of that name; no request is sent before it is used."""
+    return SsmSigningKey(lazy(lambda: create_client("ssm", Patience())), parameter)

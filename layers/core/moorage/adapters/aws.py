@@ -1,0 +1,132 @@
+"""Clients of AWS, and what their errors become."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from moorage.domain.errors import Throttled, Unavailable, WriteConflict
+
+logger = logging.getLogger(__name__)
+
+_THROTTLING = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "429",
+    }
+)
+_CONFLICTS = frozenset(
+    {"TransactionConflict", "TransactionConflictException", "TransactionInProgressException"}
+)
+
+_creation = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call may take, so that the caller of a function still gets an answer from it.
+
+    An answer that never comes costs ``attempts`` times ``read_seconds``; a refused connection, next to
+    nothing. A streamed upload is sent once, and its answer may take ``upload_seconds``.
+    """
+
+    connect_seconds: float = 1.0
+    read_seconds: float = 4.0
+    attempts: int = 3
+    upload_seconds: float = 20.0
+
+
+@functools.cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+def create_client(service: str, patience: Patience, config: Config | None = None) -> Any:
+    """A client of an AWS service; Region, credentials and endpoint are found as every AWS SDK does."""
+    limits = Config(
+        connect_timeout=patience.connect_seconds,
+        read_timeout=patience.read_seconds,
+        retries={"mode": "standard", "total_max_attempts": patience.attempts},
+        tcp_keepalive=True,
+    )
+    # A session is not safe to make clients with from several threads at once.
+    with _creation, translated(f"{service} client"):
+        return _session().create_client(service, config=limits.merge(config) if config else limits)
+
+
+def lazy(create: Callable[[], Any]) -> Callable[[], Any]:
+    """``create``, called at the first use and once, so that what a request does not need is not made."""
+    lock = threading.Lock()
+    made: list[Any] = []
+
+    def get() -> Any:
+        with lock:
+            if not made:
+                made.append(create())
+        return made[0]
+
+    return get
+
+
+def count_requests(client: Any) -> list[str]:
+    """A list that grows by the operation's name with every request that a client sends, retries included."""
+    sent: list[str] = []
+
+    def note(event_name: str, **_: Any) -> None:
+        sent.append(event_name.rpartition(".")[2])
+
+    client.meta.events.register("before-send", note)
+    return sent
+
+
+def error_code(error: ClientError) -> str:
+    """What AWS calls an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def unavailable(code: str) -> Unavailable:
+    """What an AWS error code means to whoever asked the registry."""
+    if code in _THROTTLING:
+        return Throttled("the registry is busy; try again in a moment")
+    if code in _CONFLICTS:
+        return WriteConflict("the same thing is being changed by others; try again in a moment")
+    return Unavailable("a part of the registry cannot be reached; try again in a moment")
+
+
+@contextmanager
+def translated(operation: str) -> Iterator[None]:
+    """Turn whatever AWS or the way to it does wrong into ``Unavailable`` or one of its kinds.
+
+    An error that only a mistake in this code or in its rights can cause is no exception: nothing may take
+    it for an answer. The log gets the operation and the code, which hold no names and no secrets.
+    """
+    try:
+        yield
+    except ClientError as error:
+        code = error_code(error)
+        logger.warning("%s failed: %s", operation, code)
+        raise unavailable(code) from error
+    except (BotoCoreError, ResponseParserError) as error:
+        logger.warning("%s failed: %s", operation, type(error).__name__)
+        raise unavailable("") from error

@@ -1,0 +1,57 @@
+"""Repositories in DynamoDB."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from moorage.adapters import keys
+from moorage.adapters.dynamodb.rows import Row, resource, row
+from moorage.adapters.dynamodb.table import ConditionFailed, Table
+from moorage.adapters.dynamodb.writes import ABSENT, put
+from moorage.domain.names import Repository
+from moorage.ports import RepositoryRecord
+
+
+class DynamoRepositories:
+    """The port ``Repositories``."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def find_repository(self, repository: Repository) -> RepositoryRecord | None:
+        """The record, or None: one strong read."""
+        found = self._table.get(keys.repository(repository))
+        return _record(found) if found else None
+
+    def create_repository(self, record: RepositoryRecord) -> RepositoryRecord:
+        """The record that stands."""
+        name = record.repository
+        attributes = {
+            **resource(record.id, record.created),
+            "org": name.org,
+            "image": name.image,
+        }
+        try:
+            self._table.transact(
+                put(row(keys.repository(name), "repository", attributes), ABSENT),
+                put(
+                    row(
+                        keys.repository_by_id(record.id),
+                        "repositoryid",
+                        {"org": name.org, "image": name.image},
+                    ),
+                    ABSENT,
+                ),
+            )
+        except ConditionFailed as failed:
+            standing = failed.rows.get(0) or self._table.get(keys.repository(name))
+            if standing is None:
+                raise
+            return _record(standing)
+        return record
+
+
+def _record(found: Row) -> RepositoryRecord:
+    return RepositoryRecord(
+        Repository(found["org"], found["image"]), found["id"], datetime.fromisoformat(found["created"])
+    )

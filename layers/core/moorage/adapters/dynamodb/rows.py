@@ -1,0 +1,74 @@
+"""Rows: plain values here, typed attribute values on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from moorage.adapters.keys import VERSION, Index, Key
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+Row = dict[str, Any]
+"""Attributes by name: text, whole numbers, bytes, booleans, lists and maps of them. No None, no floats."""
+
+
+def row(key: Key, kind: str, attributes: Mapping[str, Any], index: Index | None = None) -> Row:
+    """A row with its key, ``type`` and ``v``; attributes that are None are left out."""
+    present = {name: value for name, value in attributes.items() if value is not None}
+    return {**key._asdict(), **(index._asdict() if index else {}), "type": kind, "v": VERSION, **present}
+
+
+def resource(row_id: str, now: datetime, description: str = "") -> dict[str, Any]:
+    """The attributes that everything managed has in common."""
+    return {
+        "id": row_id,
+        "version": 1,
+        "created": now.isoformat(),
+        "last_modified": now.isoformat(),
+        "description": description,
+        "tags": {},
+    }
+
+
+def to_value(value: Any) -> AttributeValueTypeDef:
+    """A value as DynamoDB takes it."""
+    match value:
+        case str():
+            return {"S": value}
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
+        case bytes():
+            return {"B": value}
+        case list() | tuple():
+            return {"L": [to_value(item) for item in value]}
+        case Mapping():
+            return {"M": {name: to_value(item) for name, item in value.items()}}
+    raise TypeError(f"no row holds a {type(value).__name__}")
+
+
+def from_value(value: AttributeValueTypeDef) -> Any:
+    """A value as DynamoDB gave it."""
+    ((kind, content),) = value.items()
+    match kind, content:
+        case "N", str():
+            return int(content)
+        case "L", list():
+            return [from_value(item) for item in content]
+        case "M", dict():
+            return {name: from_value(item) for name, item in content.items()}
+    return content
+
+
+def to_item(values: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
+    """A row, or expression values, as DynamoDB takes them."""
+    return {name: to_value(value) for name, value in values.items()}
+
+
+def from_item(item: Mapping[str, AttributeValueTypeDef]) -> Row:
+    """A row as DynamoDB gave it."""
+    return {name: from_value(value) for name, value in item.items()}

@@ -1,0 +1,97 @@
+"""What the table says about keys and the bootstrap credential: nothing in these rows is secret."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from moorage.adapters import keys
+from moorage.adapters.aws import Patience
+from moorage.adapters.dynamodb.rows import row
+from moorage.adapters.dynamodb.table import ConditionFailed, Table
+from moorage.adapters.dynamodb.writes import ABSENT, PRESENT, put, update
+from moorage.ports import PublicKey, SecretState
+
+if TYPE_CHECKING:
+    from moorage.adapters.dynamodb.writes import Write
+
+_LATER_GENERATION_WINS = f"{ABSENT} OR #generation < :generation"
+_HAS_NO_END = f"{PRESENT} AND attribute_not_exists(#not_after)"
+
+
+class DynamoSecretRecords:
+    """The port ``SecretRecords``."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def find_state(self, secret: str) -> SecretState | None:
+        """What is in use as ``secret``."""
+        found = self._table.get(keys.secret_state(secret), "kid", "version", "generation", "created")
+        if found is None:
+            return None
+        return SecretState(
+            kid=found["kid"],
+            version=found["version"],
+            generation=found["generation"],
+            created=datetime.fromtimestamp(found["created"], UTC),
+        )
+
+    def record_state(self, secret: str, state: SecretState) -> bool:
+        """Record what is in use, unless a later generation is."""
+        attributes = {
+            "kid": state.kid,
+            "version": state.version,
+            "generation": state.generation,
+            "created": _epoch(state.created),
+        }
+        recorded = row(keys.secret_state(secret), "secret", attributes)
+        return self._holds(put(recorded, _LATER_GENERATION_WINS, generation=state.generation))
+
+    def publish_verification_key(self, key: PublicKey, created: datetime) -> None:
+        """Publish a key under its ``kid``; again changes nothing."""
+        attributes = {"kid": key.kid, "public_pem": key.pem, "created": _epoch(created)}
+        self._holds(put(row(keys.signing_key(key.kid), "signing-key", attributes), ABSENT))
+
+    def retire_verification_keys(self, *, published_before: datetime, except_kid: str, at: datetime) -> int:
+        """Give each key that has none an end, after which its row goes too."""
+        published = self._table.query_all(keys.Key(keys.SIGNING_KEYS, ""), "kid", "created", "not_after")
+        ending = [
+            each["kid"]
+            for each in published
+            if "not_after" not in each
+            and each["kid"] != except_kid
+            and each["created"] <= published_before.timestamp()
+        ]
+        change = "SET #not_after = :at, #ttl = :at"
+        return sum(
+            self._holds(update(keys.signing_key(kid), change, _HAS_NO_END, at=_epoch(at))) for kid in ending
+        )
+
+    def find_bootstrap(self) -> str | None:
+        """SHA-256 of the bootstrap credential."""
+        found = self._table.get(keys.bootstrap(), "sha256")
+        return None if found is None else str(found["sha256"])
+
+    def record_bootstrap(self, sha256: str, generation: int, created: datetime) -> bool:
+        """Record the verifier, unless a later one is."""
+        attributes = {"sha256": sha256, "generation": generation, "created": _epoch(created)}
+        recorded = row(keys.bootstrap(), "bootstrap", attributes)
+        return self._holds(put(recorded, _LATER_GENERATION_WINS, generation=generation))
+
+    def _holds(self, write: Write) -> bool:
+        """Write; whether the condition held."""
+        try:
+            self._table.write(write)
+        except ConditionFailed:
+            return False
+        return True
+
+
+def connect_secret_records(table: str) -> DynamoSecretRecords:
+    """The port on the table of that name; no request is sent before it is used."""
+    return DynamoSecretRecords(Table(table, Patience()))
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp())

@@ -1,0 +1,261 @@
+"""The table: reads, writes, batches and transactions, with DynamoDB's errors translated."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from moorage.adapters.aws import Patience, create_client, error_code, lazy, translated, unavailable
+from moorage.adapters.dynamodb.rows import Row, from_item, to_item
+from moorage.adapters.dynamodb.writes import Write, names_and_values
+from moorage.adapters.keys import LAST, Key
+from moorage.domain.errors import Unavailable, WriteConflict
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+_READ_BATCH = 100
+_WRITE_BATCH = 25
+_RETRY_SECONDS = 6.0
+_LONGEST_PAUSE = 0.4
+
+_REFUSED = "ConditionalCheckFailed"
+_RETRIED = frozenset(
+    {
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    }
+)
+
+
+class ConditionFailed(Exception):
+    """Nothing was written, because rows were not as expected: an outcome, to which each caller gives its own
+    meaning.
+
+    ``rows`` has the place in the transaction of each write that was refused, with the row as it stands
+    (None if there is none).
+    """
+
+    def __init__(self, rows: Mapping[int, Row | None]) -> None:
+        super().__init__("a condition did not hold")
+        self.rows = rows
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one query, and whether there may be more."""
+
+    rows: Sequence[Row]
+    more: bool
+
+
+def retries() -> Iterator[float]:
+    """Pauses in seconds before another attempt, longer and more scattered each time, until it is too late.
+
+    Each caller slept for the pause; at the end it gives up with an error of its own.
+    """
+    deadline = time.monotonic() + _RETRY_SECONDS
+    scatter = secrets.SystemRandom()
+    longest = 0.02
+    while time.monotonic() < deadline:
+        yield scatter.uniform(0, longest)
+        longest = min(longest * 2, _LONGEST_PAUSE)
+
+
+class Table:
+    """One DynamoDB table. All reads are strongly consistent; the client is made at the first call.
+
+    Everything raises ``Unavailable`` or one of its kinds when DynamoDB does not do its part.
+    """
+
+    def __init__(self, name: str, patience: Patience | None = None) -> None:
+        self._name = name
+        self.client: Callable[[], DynamoDBClient] = lazy(lambda: _create(patience or Patience()))
+
+    def get(self, key: Key, *only: str) -> Row | None:
+        """The row, or None; ``only`` names the attributes that matter, none means all."""
+        request: dict[str, Any] = {"Key": to_item(key._asdict()), "ConsistentRead": True, **_projection(only)}
+        with translated("GetItem"):
+            answer = self.client().get_item(TableName=self._name, **request)
+        item = answer.get("Item")
+        return from_item(item) if item is not None else None
+
+    def get_all(self, wanted: Iterable[Key], *only: str) -> list[Row]:
+        """Those of many rows that exist, in no order."""
+        keys = [to_item(key._asdict()) for key in dict.fromkeys(wanted)]
+        rows: list[Row] = []
+        for start in range(0, len(keys), _READ_BATCH):
+            pending = {"Keys": keys[start : start + _READ_BATCH], "ConsistentRead": True, **_projection(only)}
+            rows += self._get_batch(pending)
+        return rows
+
+    def _get_batch(self, pending: Mapping[str, Any]) -> Iterator[Row]:
+        for pause in retries():
+            with translated("BatchGetItem"):
+                request: Any = {self._name: pending}
+                answer: Any = self.client().batch_get_item(RequestItems=request)
+            if "Responses" not in answer or "UnprocessedKeys" not in answer:
+                raise unavailable("")
+            yield from (from_item(item) for item in answer["Responses"].get(self._name, ()))
+            if not answer["UnprocessedKeys"]:
+                return
+            pending = answer["UnprocessedKeys"][self._name]
+            time.sleep(pause)
+        raise unavailable("ThrottlingError")
+
+    def query(
+        self, first: Key, *only: str, after: Key | None = None, limit: int | None = None, whole: str = ""
+    ) -> Page:
+        """One page of a partition in key order: the rows whose sort key begins with ``first.sk``, or with
+        ``whole`` those from ``first.sk`` on whose key begins with ``whole``; beginning after ``after``.
+        """
+        bounds = {"pk": first.pk, "first": first.sk}
+        condition = "#pk = :pk AND begins_with(#sk, :first)"
+        if whole:
+            bounds["last"] = whole + LAST
+            condition = "#pk = :pk AND #sk BETWEEN :first AND :last"
+            if bounds["first"] > bounds["last"]:
+                return Page((), more=False)
+        elif not first.sk:
+            del bounds["first"]
+            condition = "#pk = :pk"
+        request: dict[str, Any] = {
+            "KeyConditionExpression": condition,
+            "ConsistentRead": True,
+            **_projection(only, condition, bounds),
+            **({"ExclusiveStartKey": to_item(after._asdict())} if after else {}),
+            **({"Limit": limit} if limit else {}),
+        }
+        with translated("Query"):
+            answer: Any = self.client().query(TableName=self._name, **request)
+        if "Items" not in answer:
+            raise unavailable("")
+        return Page([from_item(item) for item in answer["Items"]], more=bool(answer.get("LastEvaluatedKey")))
+
+    def query_all(self, first: Key, *only: str, limit: int | None = None, whole: str = "") -> Iterator[Row]:
+        """The same, page after page to the end or up to ``limit`` rows."""
+        after: Key | None = None
+        while limit is None or limit > 0:
+            page = self.query(first, *only, "pk", "sk", after=after, limit=limit, whole=whole)
+            yield from page.rows
+            if not page.more or not page.rows:
+                return
+            after = Key(page.rows[-1]["pk"], page.rows[-1]["sk"])
+            limit = None if limit is None else limit - len(page.rows)
+
+    def write(self, write: Write) -> None:
+        """One write.
+
+        Raises:
+            ConditionFailed: its condition did not hold.
+
+        """
+        client = self.client()
+        methods: dict[str, Callable[..., Any]] = {
+            "Put": client.put_item,
+            "Update": client.update_item,
+            "Delete": client.delete_item,
+        }
+        method = methods[write.kind]
+        self._attempt(f"{write.kind}Item", lambda: method(**write.parameters(self._name)))
+
+    def transact(self, *writes: Write) -> None:
+        """All writes or none.
+
+        Raises:
+            ConditionFailed: at least one condition did not hold.
+
+        """
+        items: Any = [{write.kind: write.parameters(self._name)} for write in writes]
+        self._attempt("TransactWriteItems", lambda: self.client().transact_write_items(TransactItems=items))
+
+    def put_all(self, rows: Sequence[Row]) -> None:
+        """Many rows, of different keys, without conditions and not together."""
+        for start in range(0, len(rows), _WRITE_BATCH):
+            pending: Any = [
+                {"PutRequest": {"Item": to_item(row)}} for row in rows[start : start + _WRITE_BATCH]
+            ]
+            self._put_batch({self._name: pending})
+
+    def _put_batch(self, pending: Any) -> None:
+        for pause in retries():
+            with translated("BatchWriteItem"):
+                answer: Any = self.client().batch_write_item(RequestItems=pending)
+            if "UnprocessedItems" not in answer:
+                raise unavailable("")
+            pending = answer["UnprocessedItems"]
+            if not pending:
+                return
+            time.sleep(pause)
+        raise unavailable("ThrottlingError")
+
+    def _attempt(self, operation: str, send: Callable[[], Any]) -> None:
+        """Send a write, again while others are writing to the same rows."""
+        failure: Unavailable = WriteConflict("others are changing the same thing; try again in a moment")
+        for pause in retries():
+            with translated(operation):
+                try:
+                    send()
+                except ClientError as error:
+                    codes = _outcome(error)
+                    if not codes & _RETRIED:
+                        raise
+                    failure = unavailable(min(codes & _RETRIED))
+                else:
+                    return
+            time.sleep(pause)
+        raise failure
+
+
+def _outcome(error: ClientError) -> set[str]:
+    """The codes behind a refused write.
+
+    Raises:
+        ConditionFailed: conditions are among them: trying again without looking would not help.
+
+    """
+    response: Any = error.response
+    reasons = response.get("CancellationReasons", ())
+    failed = {
+        place: from_item(reason["Item"]) if reason.get("Item") else None
+        for place, reason in enumerate(reasons)
+        if reason.get("Code") == _REFUSED
+    }
+    if error_code(error) == "ConditionalCheckFailedException":
+        failed = {0: from_item(response["Item"]) if response.get("Item") else None}
+    if failed:
+        raise ConditionFailed(failed) from None
+    return {error_code(error), *(reason.get("Code", "") for reason in reasons)}
+
+
+def _projection(
+    only: Sequence[str], expression: str = "", values: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    projection = ", ".join(f"#{name}" for name in dict.fromkeys(only))
+    return {
+        **({"ProjectionExpression": projection} if projection else {}),
+        **names_and_values(f"{expression} {projection}", values or {}),
+    }
+
+
+def _create(patience: Patience) -> DynamoDBClient:
+    client: DynamoDBClient = create_client("dynamodb", patience)
+    client.meta.events.register("before-parse.dynamodb", _require_json)
+    return client
+
+
+def _require_json(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Refuse a success that DynamoDB cannot have sent: botocore reads it as an empty answer, which would
+    mean that a row does not exist.
+    """
+    body: bytes = response_dict["body"].strip()
+    if response_dict["status_code"] == 200 and not (body.startswith(b"{") and body.endswith(b"}")):  # noqa: PLR2004
+        raise unavailable("")

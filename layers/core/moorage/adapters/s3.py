@@ -1,0 +1,248 @@
+"""The object store on an S3 bucket."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Literal
+
+import urllib3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from moorage.adapters.aws import Patience, create_client, error_code, lazy, translated, unavailable
+from moorage.domain.errors import DigestMismatch
+from moorage.ports import ObjectHead
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+
+AddressingStyle = Literal["auto", "path", "virtual"]
+
+_PATIENCE = Patience(read_seconds=6.0)
+
+_ABSENT = frozenset({"404", "NoSuchKey"})
+_PIECE = 1024 * 1024
+_BATCH = 1000
+# A redirect is followed at once, but a client on a slow line comes back to it for the rest of a layer.
+_GET_SECONDS = 600
+_PUT_SECONDS = 300
+
+_OK, _TAKEN = 200, 412
+_CODE = re.compile(rb"<Code>(\w+)</Code>")
+
+
+def connect_storage(
+    bucket: str, addressing_style: AddressingStyle = "auto", patience: Patience = _PATIENCE
+) -> S3Storage:
+    """The store on the bucket of that name; no request is sent before it is used."""
+    return S3Storage(bucket, addressing_style, patience)
+
+
+class S3Storage:
+    """The port ``Storage``.
+
+    Everything raises ``Unavailable`` or one of its kinds when S3 does not do its part.
+    """
+
+    def __init__(self, bucket: str, addressing_style: AddressingStyle, patience: Patience) -> None:
+        self._bucket = bucket
+        self.client: Callable[[], S3Client] = lazy(lambda: _create(addressing_style, patience))
+        timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.upload_seconds)
+        self._uploads = urllib3.PoolManager(retries=False, timeout=timeout)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store or replace."""
+        with translated("PutObject"):
+            self.client().put_object(
+                Bucket=self._bucket, Key=key, Body=content, ChecksumSHA256=_base64(_sha256(content))
+            )
+
+    def put_once(self, key: str, content: Iterable[bytes], size: int, sha256: str) -> bool:
+        """Store under a free key. The last piece leaves only when length and hash of all are right, so that
+        content that breaks off or is wrong never becomes an object; and S3 checks for itself.
+        """
+        return self._send(key, _checked(content, size, sha256), size, sha256)
+
+    def _send(self, key: str, pieces: Iterator[bytes], size: int, sha256: str) -> bool:
+        # Signed headers: S3 ignores a checksum in the query. botocore's own call would read the whole
+        # content beforehand, to sign it.
+        headers = {
+            "Content-Length": str(size),
+            "If-None-Match": "*",
+            "x-amz-checksum-sha256": _base64(sha256),
+        }
+        with translated("PutObject"):
+            url = self.client().generate_presigned_url(
+                "put_object",
+                Params={
+                    "Bucket": self._bucket,
+                    "Key": key,
+                    "ContentLength": size,
+                    "IfNoneMatch": "*",
+                    "ChecksumSHA256": headers["x-amz-checksum-sha256"],
+                },
+                ExpiresIn=_PUT_SECONDS,
+            )
+        try:
+            # Empty content is no iterator: without a piece urllib3 would not send the length.
+            answer = self._uploads.request(
+                "PUT", url, body=pieces if size else b"".join(pieces), headers=headers, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            # Its text holds the URL, which is a permission to write.
+            logger.warning("PutObject failed: %s", type(error).__name__)
+            raise unavailable("") from None
+        return _stored(answer)
+
+    def read(self, key: str) -> Iterator[bytes] | None:
+        """The content in pieces of up to 1 MiB."""
+        try:
+            with translated("GetObject"):
+                answer: Any = _or_absent(lambda: self.client().get_object(Bucket=self._bucket, Key=key))
+        except _AbsentError:
+            return None
+        if "ETag" not in answer:
+            raise unavailable("")
+        return _pieces(answer["Body"])
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Size and checksum."""
+        try:
+            with translated("HeadObject"):
+                answer: Any = _or_absent(
+                    lambda: self.client().head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+                )
+        except _AbsentError:
+            return None
+        if "ETag" not in answer or "ContentLength" not in answer:
+            raise unavailable("")
+        checksum = None if answer.get("ChecksumType") == "COMPOSITE" else answer.get("ChecksumSHA256")
+        return ObjectHead(answer["ContentLength"], _hexadecimal(checksum) if checksum else None)
+
+    def list_keys(self, prefix: str, limit: int) -> Sequence[str]:
+        """Keys in order."""
+        keys: list[str] = []
+        token: Any = {}
+        while len(keys) < limit:
+            with translated("ListObjectsV2"):
+                answer: Any = self.client().list_objects_v2(
+                    Bucket=self._bucket, Prefix=prefix, MaxKeys=min(limit - len(keys), _BATCH), **token
+                )
+            if "KeyCount" not in answer:
+                raise unavailable("")
+            keys += [each["Key"] for each in answer.get("Contents", ())]
+            if not answer.get("IsTruncated"):
+                break
+            token = {"ContinuationToken": answer["NextContinuationToken"]}
+        return keys
+
+    def delete(self, keys: Collection[str]) -> None:
+        """Remove."""
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), _BATCH):
+            some: Any = {"Objects": [{"Key": key} for key in wanted[start : start + _BATCH]], "Quiet": True}
+            with translated("DeleteObjects"):
+                answer = self.client().delete_objects(Bucket=self._bucket, Delete=some)
+            if answer.get("Errors"):
+                raise unavailable(answer["Errors"][0].get("Code", ""))
+
+    def presign_get(self, key: str) -> str:
+        """A URL for ten minutes."""
+        with translated("presigning"):
+            return self.client().generate_presigned_url(
+                "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=_GET_SECONDS
+            )
+
+
+class _AbsentError(Exception):
+    """There is no such object."""
+
+
+def _or_absent(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except ClientError as error:
+        if error_code(error) in _ABSENT:
+            raise _AbsentError from None
+        raise
+
+
+def _checked(content: Iterable[bytes], size: int, sha256: str) -> Iterator[bytes]:
+    """The pieces, each held back until the next one has come."""
+    running, received, held = hashlib.sha256(), 0, b""
+    for piece in content:
+        running.update(piece)
+        received += len(piece)
+        if received > size:
+            break
+        if held and piece:
+            yield held
+        held = piece or held
+    if received != size:
+        logger.warning("PutObject given up: content of another length than announced")
+        raise unavailable("")
+    if running.hexdigest() != sha256:
+        raise DigestMismatch("the content does not have the digest it was sent under")
+    if held:
+        yield held
+
+
+def _stored(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Whether a PUT stored its content; False when the key was taken."""
+    if answer.status == _OK and "ETag" in answer.headers:
+        return True
+    if answer.status == _TAKEN:
+        return False
+    match = _CODE.search(answer.data)
+    code = match[1].decode() if match else str(answer.status)
+    if code == "BadDigest":
+        raise DigestMismatch("the content does not have the digest it was sent under")
+    logger.warning("PutObject failed: %s", code)
+    raise unavailable(code)
+
+
+def _pieces(body: Any) -> Iterator[bytes]:
+    with closing(body):
+        while True:
+            with translated("GetObject"):
+                piece: bytes = body.read(_PIECE)
+            if not piece:
+                return
+            yield piece
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _base64(hexadecimal: str) -> str:
+    return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
+
+
+def _hexadecimal(checksum: str) -> str | None:
+    """A checksum in hexadecimal; None for the hash of the parts' hashes, which ends in ``-`` and a number."""
+    try:
+        content = base64.b64decode(checksum, validate=True)
+    except binascii.Error:
+        return None
+    return content.hex() if len(content) == hashlib.sha256().digest_size else None
+
+
+def _create(addressing_style: AddressingStyle, patience: Patience) -> S3Client:
+    config = Config(
+        # By default botocore may presign with the old version, which ignores what it does not know.
+        signature_version="s3v4",
+        s3={"addressing_style": addressing_style},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    client: S3Client = create_client("s3", patience, config)
+    return client
