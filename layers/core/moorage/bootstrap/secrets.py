@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import botocore.session
 from aws_lambda_powertools import Logger
 
+from moorage.adapters.dynamodb.secret_records import connect_secret_records
 from moorage.adapters.key_pairs import new_key_pair
-from moorage.adapters.secret_records import DynamoSecretRecords
-from moorage.adapters.ssm import SsmSecretWriter
+from moorage.adapters.ssm import connect_secret_writer
 from moorage.services.secrets import SecretNames, Secrets
 from moorage.web.custom_resource import CustomResource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from types_boto3_dynamodb import DynamoDBClient
-    from types_boto3_ssm import SSMClient
 
     Handler = Callable[[Mapping[str, Any], object], dict[str, Any]]
 
@@ -56,12 +52,9 @@ class Settings:
 def create(environ: Mapping[str, str]) -> Handler:
     """The handler of both triggers: CloudFormation's custom resource and the schedule."""
     settings = Settings.read(environ)
-    session = botocore.session.get_session()
     secrets = Secrets(
-        writer=SsmSecretWriter(cast("SSMClient", session.create_client("ssm"))),
-        records=DynamoSecretRecords(
-            cast("DynamoDBClient", session.create_client("dynamodb")), settings.table
-        ),
+        writer=connect_secret_writer(),
+        records=connect_secret_records(settings.table),
         names=settings.names,
         new_key_pair=new_key_pair,
         clock=lambda: datetime.now(UTC),

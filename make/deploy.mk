@@ -1,0 +1,35 @@
+# Building, checking and deploying the template. SAM lives in an environment of its own: beside the emulators it
+# would silently fall back to an older version.
+
+SAM_READY := .venv-sam/ready.stamp
+
+# The parameters of the template that a build depends on: layers are built for one Python and one processor.
+RUNTIME ?= python3.13
+ARCHITECTURE ?= arm64
+
+# Telemetry off; a stray endpoint must not send a deployment to an emulator.
+SAM := env -u AWS_ENDPOINT_URL SAM_CLI_TELEMETRY=0 UV='$(CURDIR)/$(UV)' RUNTIME='$(RUNTIME)' ARCHITECTURE='$(ARCHITECTURE)' \
+	.venv-sam/bin/sam
+SAM_PARAMETERS = --parameter-overrides Runtime='$(RUNTIME)' Architecture='$(ARCHITECTURE)'
+
+CHECKS += validate deploy-local
+
+.PHONY: validate build deploy deploy-local
+
+$(SAM_READY): environments/sam/pyproject.toml environments/sam/uv.lock $(UV_READY)
+	@UV_PROJECT_ENVIRONMENT='$(CURDIR)/.venv-sam' $(UV) sync --quiet --frozen --project environments/sam
+	@touch $@
+
+validate: $(SAM_READY) ## the template, by SAM's and CloudFormation's own rules
+	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate
+	@.venv-sam/bin/cfn-lint template.yaml
+
+build: $(SAM_READY) ## what would be deployed, into .aws-sam (RUNTIME=python3.13, ARCHITECTURE=arm64)
+	@$(SAM) build $(SAM_PARAMETERS)
+	@du -sh .aws-sam/build/*Layer/python .aws-sam/build/*Function
+
+deploy: build ## the stack, to the AWS account of the environment
+	@$(SAM) deploy $(SAM_PARAMETERS)
+
+deploy-local: $(SAM_READY) $(DEV_READY) $(EMULATORS_READY) ## sam build and deploy to an emulator, then a push and a pull
+	@UV='$(CURDIR)/$(UV)' .venv/bin/pytest --capture=no --durations=5 tests/deploy

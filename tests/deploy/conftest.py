@@ -1,0 +1,153 @@
+"""One emulator with one deployed stack for all tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from local import ports
+from local.processes import Child
+from tests.deploy.proxy import Proxy
+from tests.deploy.stack import REGION, ROOT, Stack
+
+EMULATORS = ROOT / ".venv-emulators" / "bin" / "python"
+ADMIN = ROOT / ".venv" / "bin" / "moorage-admin"
+_READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The deployed registry, as a client reaches it."""
+
+    stack: Stack
+    proxy: Proxy
+    host: str
+    key: str
+
+    @property
+    def image(self) -> str:
+        return f"docker://{self.host}/demo/hello"
+
+    def skopeo(self, *arguments: str) -> str:
+        """Run skopeo with the account's key; what it prints."""
+        result = subprocess.run(
+            ["skopeo", "--insecure-policy", *arguments],
+            env={**self.stack.environment, "http_proxy": self.proxy.url, "https_proxy": self.proxy.url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout
+        return result.stdout
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of a ministack without its own registry, whose functions see nothing of it."""
+    folder = tmp_path_factory.mktemp("emulator")
+    (port,) = ports.free(1)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "BIND_HOST": ports.LOOPBACK,
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": "localhost",
+        "AWS_DEFAULT_REGION": REGION,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LAMBDA_EXECUTOR": "local",
+        "TMPDIR": str(folder),
+    }
+    function_python = folder / "function-python"
+    own = " ".join(name for name in environment if name not in ("PATH", "TMPDIR", "AWS_DEFAULT_REGION"))
+    # -I and -S: no directory of the script, no site-packages, no PYTHON* variables.
+    function_python.write_text(
+        f'#!/bin/sh\nunset FUNCTION_PYTHON {own}\nexec "{_base_python()}" -I -S "$@"\n'
+    )
+    function_python.chmod(0o755)
+    child = Child(
+        "ministack",
+        [EMULATORS, "-I", Path(__file__).with_name("launcher.py")],
+        environment | {"FUNCTION_PYTHON": str(function_python)},
+        folder,
+    )
+    try:
+        endpoint = f"http://{ports.LOOPBACK}:{port}"
+        _await(child, f"{endpoint}/_ministack/health")
+        yield endpoint
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def _base_python() -> str:
+    """The interpreter that the environments of this machine are made of."""
+    return str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
+
+
+def _await(child: Child, url: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        child.ensure_running()
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise AssertionError(f"not ready: {child.log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def stack(emulator: str, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The stack, built and deployed."""
+    stack = Stack(emulator, tmp_path_factory.mktemp("sam"))
+    stack.build()
+    stack.deploy()
+    return stack
+
+
+@pytest.fixture(scope="session")
+def admin(stack: Stack) -> Callable[..., Any]:
+    """Runs ``moorage-admin`` against the deployed table; what it answers."""
+
+    def run(*arguments: str) -> Any:
+        result = subprocess.run(
+            [ADMIN, "--table", stack.outputs()["TableName"], *arguments],
+            env=stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def registry(stack: Stack, admin: Callable[..., Any]) -> Iterator[Registry]:
+    """The registry behind a proxy, and a key of a service account that may do everything."""
+    admin("organisation", "create", "demo")
+    admin("serviceaccount", "create", "demo", "pusher", "--group", "superusers")
+    key = admin("key", "create", "demo", "pusher", "laptop")["key"]
+    port = int(stack.endpoint.rsplit(":", 1)[1])
+    host = f"{stack.resources()['Api']}.execute-api.localhost:{port}"
+    with Proxy(port) as proxy:
+        thread = Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield Registry(stack, proxy, host, key)
+        proxy.shutdown()
+        thread.join()
