@@ -15,10 +15,15 @@ $(CONFORMANCE_TOOL):
 $(CRANE):
 	tests/clients/install/go-tool.sh github.com/google/go-containerregistry/cmd/crane@$(CRANE_VERSION) $@
 
-CHECKS += conformance
+CHECKS += conformance clients
 
-.PHONY: conformance
+.PHONY: conformance clients
 
 conformance: $(DEV_READY) $(EMULATORS_READY) $(CONFORMANCE_TOOL) ## the OCI conformance tool against the local cloud
 	@CONFORMANCE_TOOL='$(CURDIR)/$(CONFORMANCE_TOOL)' .venv/bin/pytest tests/conformance; \
 		status=$$?; cat results/conformance/summary.md; exit $$status
+
+clients: $(DEV_READY) $(EMULATORS_READY) $(CRANE) ## real clients against the local cloud (as root; installs them)
+	@tests/clients/install/packages.sh
+	@CRANE='$(CURDIR)/$(CRANE)' .venv/bin/pytest tests/clients; \
+		status=$$?; .venv/bin/python -m tests.clients.matrix && exit $$status

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import urllib3
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN = 120.0
@@ -90,7 +90,7 @@ def _ready(process: subprocess.Popen[bytes], state: Path, log: Path) -> Cloud:
         if process.poll() is not None:
             raise RuntimeError(f"the local cloud ended with {process.returncode}:\n{log.read_text('utf-8')}")
         cloud = _announced(state)
-        if cloud is not None and answers(cloud.endpoint):
+        if cloud is not None and answers(f"{cloud.endpoint}/v2/"):
             return cloud
         time.sleep(0.2)
     raise TimeoutError(f"no local cloud after {READY_WITHIN} s:\n{log.read_text('utf-8')}")
@@ -105,10 +105,11 @@ def _announced(state: Path) -> Cloud | None:
     return Cloud(facts["endpoint"].rstrip("/"), facts["org"], admin, state)
 
 
-def answers(endpoint: str) -> bool:
-    """Whether anything speaks HTTP there."""
-    try:
-        httpx.get(f"{endpoint}/v2/", timeout=10)
-    except httpx.TransportError:
-        return False
-    return True
+def answers(url: str) -> bool:
+    """Whether something speaks HTTP there and does not call itself broken."""
+    with urllib3.PoolManager(retries=False, timeout=10.0) as pool:
+        try:
+            status: int = pool.request("GET", url).status
+        except urllib3.exceptions.HTTPError:
+            return False
+    return status < 500

@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from tests.clients import cloud
@@ -66,10 +65,7 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 def _await_health(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(url, timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise TimeoutError(f"{url} does not answer")
+    while not cloud.answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise TimeoutError(f"{url} does not answer")
+        time.sleep(0.2)

@@ -1,0 +1,74 @@
+"""One local cloud for all clients; for each client a recorder, an image and stores of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.clients import accounts, cloud, image, matrix, recorder
+from tests.clients.cloud import Account, Cloud
+from tests.clients.containerd import Ctr
+from tests.clients.daemonless import Crane, Skopeo
+from tests.clients.docker import Docker
+from tests.clients.drivers import Driver
+from tests.clients.subject import Pushed, Subject
+
+Maker = Callable[[Path, Path, ExitStack], Driver]
+
+MAKERS: dict[str, Maker] = {
+    "docker": Docker,
+    "ctr": Ctr,
+    "skopeo": lambda folder, _log, _stack: Skopeo(folder),
+    "crane": lambda folder, _log, _stack: Crane(folder),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cells() -> None:
+    matrix.begin()
+
+
+@pytest.fixture(scope="session")
+def registry_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with cloud.running(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def viewer(registry_cloud: Cloud) -> Account:
+    return accounts.viewer(registry_cloud)
+
+
+@pytest.fixture(scope="session", params=matrix.CLIENTS)
+def subject(
+    request: pytest.FixtureRequest, registry_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Subject]:
+    name: str = request.param
+    log = matrix.RESULTS / f"{name}-daemons.log"
+    with ExitStack() as stack:
+
+        def driver() -> Driver:
+            return MAKERS[name](tmp_path_factory.mktemp(name), log, stack)
+
+        first = driver()
+        version = first.version()
+        assert version.exit_code == 0, version
+        yield Subject(
+            first,
+            version.output.split()[-1],
+            registry_cloud,
+            stack.enter_context(recorder.between(registry_cloud.endpoint)),
+            image.build(tmp_path_factory.mktemp("image"), name),
+            driver,
+        )
+
+
+@pytest.fixture(scope="session")
+def pushed(subject: Subject) -> Pushed:
+    login = subject.driver.login(subject.recorder.host, subject.cloud.admin)
+    with subject.recorder.noting() as requests:
+        push = subject.driver.push(subject.image, subject.reference())
+    return Pushed(login, push, requests)

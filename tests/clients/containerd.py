@@ -1,0 +1,108 @@
+"""containerd, driven by its own ``ctr``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from tests.clients import daemon
+from tests.clients.cloud import Account
+from tests.clients.command import Outcome, run
+from tests.clients.image import Image
+
+DAEMON = "/usr/bin/containerd"
+CLIENT = "/usr/bin/ctr"
+# What only Kubernetes needs, and what would write outside of the daemon's folder.
+_DISABLED = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+# The snapshotter that needs no kernel support.
+_SNAPSHOTS = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class Containerd:
+    """A daemon and its client."""
+
+    socket: Path
+    home: Path
+
+    def run(self, *words: str | Path, secret: str = "") -> Outcome:
+        return run(CLIENT, "--address", self.socket, *words, home=self.home, secret=secret)
+
+    def must(self, *words: str | Path) -> Outcome:
+        """Run what is no part of the test and has to work."""
+        outcome = self.run(*words)
+        if outcome.exit_code != 0:
+            raise RuntimeError(str(outcome))
+        return outcome
+
+
+@contextmanager
+def containerd(home: Path, log: Path) -> Iterator[Containerd]:
+    """A containerd with an empty store."""
+    with daemon.folder() as folder:
+        this = Containerd(folder / "sock", home)
+        (folder / "config.toml").write_text(
+            "version = 2\n"
+            f"root = {json.dumps(str(folder / 'root'))}\n"
+            f"state = {json.dumps(str(folder / 'state'))}\n"
+            f"disabled_plugins = {json.dumps(_DISABLED)}\n"
+            f"[grpc]\naddress = {json.dumps(str(this.socket))}\n",
+            "utf-8",
+        )
+        argv: list[str | Path] = [DAEMON, "--config", folder / "config.toml"]
+        with daemon.running(argv, folder, log, lambda: this.run("version").exit_code == 0):
+            yield this
+
+
+@dataclass(slots=True)
+class Ctr:
+    """ctr, pushing from one containerd and pulling into a fresh one each time. It has no login: each call carries it."""
+
+    folder: Path
+    log: Path
+    _daemons: ExitStack
+    name: str = "ctr"
+    _account: Account = field(default=Account("", ""))
+    _pulls: count[int] = field(default_factory=count)
+    _pushing: Containerd | None = None
+
+    def version(self) -> Outcome:
+        return self._pusher().run("--version")
+
+    def login(self, host: str, account: Account) -> Outcome:
+        self._account = account
+        return Outcome(f"(ctr, as {account.username} at {host})", 0, "", 0.0)
+
+    def push(self, image: Image, reference: str) -> Outcome:
+        pusher = self._pusher()
+        pusher.must("images", "import", "--snapshotter", _SNAPSHOTS, image.oci_archive)
+        imported = next(name for name in self._images(pusher) if name.startswith("local.invalid/"))
+        pusher.must("images", "tag", "--force", imported, reference)
+        return self._as_account(pusher, "push", "--plain-http", reference)
+
+    def pull(self, reference: str) -> tuple[Outcome, Path]:
+        archive = self.folder / f"pull{next(self._pulls)}.tar"
+        with containerd(self.folder, self.log) as fresh:
+            if held := self._images(fresh):
+                raise RuntimeError(f"a fresh containerd holds {held}")
+            outcome = self._as_account(fresh, "pull", "--plain-http", "--snapshotter", _SNAPSHOTS, reference)
+            if outcome.exit_code == 0:
+                fresh.must("images", "export", archive, reference)
+        return outcome, archive
+
+    def _as_account(self, daemon_: Containerd, verb: str, *words: str) -> Outcome:
+        user = f"{self._account.username}:{self._account.password}"
+        return daemon_.run("images", verb, "--user", user, *words, secret=self._account.password)
+
+    @staticmethod
+    def _images(daemon_: Containerd) -> list[str]:
+        return daemon_.must("images", "list", "--quiet").output.split()
+
+    def _pusher(self) -> Containerd:
+        if self._pushing is None:
+            self._pushing = self._daemons.enter_context(containerd(self.folder, self.log))
+        return self._pushing

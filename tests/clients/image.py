@@ -1,0 +1,164 @@
+"""An image to push, and what came back of it.
+
+The layers are random, so that they do not shrink, and seeded, so that no two clients push the same blob: a blob
+that the registry knows already would be mounted and not uploaded. Clients compress layers each in their own way,
+so what is compared is each layer's uncompressed tar.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import platform
+import random
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LAYER_SIZES = (1_000_000, 2_000_000, 3_000_000, 4_000_000)
+TAG = "v1"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The same image in the forms that clients take, and the digests of its uncompressed layers, lowest first."""
+
+    layout: Path
+    oci_archive: Path
+    docker_archive: Path
+    layers: tuple[str, ...]
+
+
+def build(folder: Path, name: str) -> Image:
+    """An image ``name:v1`` whose content depends on ``name`` alone."""
+    layers = [_layer(f"{name}/{number}", size) for number, size in enumerate(LAYER_SIZES)]
+    digests = tuple(map(digest, layers))
+    config = _json(
+        {
+            "architecture": _ARCHITECTURES[platform.machine()],
+            "os": "linux",
+            "config": {"Cmd": ["/bin/none"]},
+            "rootfs": {"type": "layers", "diff_ids": list(digests)},
+            "history": [{"created_by": f"layer {number}"} for number in range(len(layers))],
+        }
+    )
+    layout = _layout(folder / "layout", name, config, layers)
+    return Image(
+        layout,
+        _oci_archive(folder / "oci.tar", layout),
+        _docker_archive(folder / "docker.tar", name, config, layers),
+        digests,
+    )
+
+
+def layers_of(place: Path) -> tuple[str, ...]:
+    """The digests of the uncompressed layers in an OCI layout, or an archive of one, or a docker archive.
+
+    Raises:
+        ValueError: the layers are not what the image's own configuration names.
+    """
+    content = _content(place)
+    if "index.json" in content:
+        config, layers = _from_layout(content)
+    else:
+        (entry,) = json.loads(content["manifest.json"])
+        config, layers = content[entry["Config"]], [content[name] for name in entry["Layers"]]
+    found = tuple(digest(gzip.decompress(layer) if layer[:2] == b"\x1f\x8b" else layer) for layer in layers)
+    if list(found) != json.loads(config)["rootfs"]["diff_ids"]:
+        raise ValueError(f"{place}: the layers are not those of the configuration")
+    return found
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _layer(seed: str, size: int) -> bytes:
+    files = {f"{seed}/noise": random.Random(seed).randbytes(size), f"{seed}/name": seed.encode()}
+    return _tar(files)
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return output.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _layout(folder: Path, name: str, config: bytes, layers: list[bytes]) -> Path:
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def stored(media_type: str, content: bytes) -> dict[str, Any]:
+        (blobs / digest(content).removeprefix("sha256:")).write_bytes(content)
+        return {"mediaType": media_type, "digest": digest(content), "size": len(content)}
+
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": _MANIFEST,
+        "config": stored(_CONFIG, config),
+        "layers": [stored(_LAYER, gzip.compress(layer, 1, mtime=0)) for layer in layers],
+    }
+    top = stored(_MANIFEST, _json(manifest))
+    # One name for whoever reads the layout itself, one for containerd, which imports under a whole reference.
+    top["annotations"] = {
+        "org.opencontainers.image.ref.name": TAG,
+        "io.containerd.image.name": f"local.invalid/{name}:{TAG}",
+    }
+    (folder / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+    (folder / "index.json").write_bytes(_json({"schemaVersion": 2, "manifests": [top]}))
+    return folder
+
+
+def _oci_archive(target: Path, layout: Path) -> Path:
+    files = {str(path.relative_to(layout)): path.read_bytes() for path in layout.rglob("*") if path.is_file()}
+    target.write_bytes(_tar(files))
+    return target
+
+
+def _docker_archive(target: Path, name: str, config: bytes, layers: list[bytes]) -> Path:
+    files = {f"{digest(config).removeprefix('sha256:')}.json": config}
+    files.update({f"{number}/layer.tar": layer for number, layer in enumerate(layers)})
+    configuration, *names = files
+    entry = {"Config": configuration, "RepoTags": [f"{name}:{TAG}"], "Layers": names}
+    target.write_bytes(_tar({**files, "manifest.json": _json([entry])}))
+    return target
+
+
+def _content(place: Path) -> dict[str, bytes]:
+    if place.is_dir():
+        return {
+            str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()
+        }
+    with tarfile.open(place) as archive:
+        return {
+            member.name: file.read()
+            for member in archive.getmembers()
+            if (file := archive.extractfile(member)) is not None
+        }
+
+
+def _from_layout(content: dict[str, bytes]) -> tuple[bytes, list[bytes]]:
+    def blob(descriptor: dict[str, Any]) -> bytes:
+        found = content["blobs/" + descriptor["digest"].replace(":", "/")]
+        if digest(found) != descriptor["digest"]:
+            raise ValueError(f"{descriptor['digest']} has other content")
+        return found
+
+    (top,) = json.loads(content["index.json"])["manifests"]
+    manifest = json.loads(blob(top))
+    return blob(manifest["config"]), [blob(layer) for layer in manifest["layers"]]

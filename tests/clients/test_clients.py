@@ -1,0 +1,129 @@
+"""What people do with an image, done by the programs that they use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.clients import image, matrix, registry
+from tests.clients.cloud import Account
+from tests.clients.command import TIMED_OUT, Outcome
+from tests.clients.subject import Pushed, Subject
+
+pytestmark = pytest.mark.timeout(420)
+
+BLOBS = len(image.LAYER_SIZES) + 1
+# What a client says of a body that it could not read as the registry's own error.
+GIBBERISH = ("invalid character", "error parsing", "panic")
+
+
+@contextmanager
+def cell(subject: Subject, case: str) -> Iterator[list[Outcome]]:
+    """Note how the case ends; the last outcome put into the list is the one that the case is about."""
+    outcomes: list[Outcome] = []
+    passed = False
+    try:
+        yield outcomes
+        passed = True
+    finally:
+        with (matrix.RESULTS / f"{subject.name}.log").open("a", encoding="utf-8") as log:
+            log.writelines([f"== {case}\n", *map(str, outcomes), "\n"])
+        about = outcomes[-1]
+        matrix.record(
+            matrix.Cell(subject.name, subject.version, case, about.exit_code, passed, round(about.seconds, 1))
+        )
+
+
+def assert_refused(outcome: Outcome, *words: str) -> None:
+    """The client ended by itself, with a failure, and printed what a person can act on."""
+    assert outcome.exit_code not in (0, TIMED_OUT), outcome
+    assert any(word.lower() in outcome.output.lower() for word in words), outcome
+    assert not any(word in outcome.output for word in GIBBERISH), outcome
+
+
+def test_docker_is_the_engine_that_most_servers_run(subject: Subject) -> None:
+    if subject.name == "docker":
+        assert subject.version.startswith("20.10.")
+
+
+def test_login(subject: Subject, pushed: Pushed) -> None:
+    if (subject.name, "login") in matrix.WITHOUT:
+        return
+    with cell(subject, "login") as outcomes:
+        outcomes.append(pushed.login)
+        assert pushed.login.exit_code == 0, pushed.login
+
+
+def test_wrong_password_is_refused_in_words(subject: Subject, pushed: Pushed) -> None:
+    right = subject.cloud.admin
+    wrong = Account(
+        right.username, right.password[:-4] + ("aaaa" if right.password[-4:] != "aaaa" else "bbbb")
+    )
+    stranger = subject.another()
+    with cell(subject, "wrong password") as outcomes:
+        outcomes.append(stranger.login(subject.recorder.host, wrong))
+        if outcomes[-1].exit_code == 0:  # this client does not try a login, it only keeps it
+            outcomes.append(stranger.pull(subject.reference())[0])
+        assert_refused(outcomes[-1], "unauthorized", "invalid username/password")
+
+
+def test_push_uploads_every_blob(subject: Subject, pushed: Pushed) -> None:
+    with cell(subject, "push") as outcomes:
+        outcomes.append(pushed.push)
+        assert pushed.push.exit_code == 0, pushed.push
+        assert sum(request.size for request in pushed.requests if request.uploads) > sum(image.LAYER_SIZES)
+        ended = [request for request in pushed.requests if request.uploads and request.method == "PUT"]
+        assert len(ended) == BLOBS
+
+
+def test_second_push_uploads_nothing(subject: Subject, pushed: Pushed) -> None:
+    with cell(subject, "second push") as outcomes:
+        for tag in (image.TAG, "v2"):
+            with subject.recorder.noting() as requests:
+                outcomes.append(subject.driver.push(subject.image, subject.reference(tag)))
+            assert outcomes[-1].exit_code == 0, outcomes[-1]
+            assert requests
+            assert [request for request in requests if request.uploads] == []
+
+
+def assert_pulls(subject: Subject, case: str, reference: str) -> None:
+    with cell(subject, case) as outcomes:
+        with subject.recorder.noting() as requests:
+            outcome, place = subject.driver.pull(reference)
+            outcomes.append(outcome)
+        assert outcome.exit_code == 0, outcome
+        assert image.layers_of(place) == subject.image.layers
+        assert len({request.path for request in requests if request.downloads}) == BLOBS
+
+
+def test_pull_by_tag_into_an_empty_store_brings_the_same_layers(subject: Subject, pushed: Pushed) -> None:
+    assert_pulls(subject, "pull by tag", subject.reference())
+
+
+def test_pull_by_digest_into_an_empty_store_brings_the_same_layers(subject: Subject, pushed: Pushed) -> None:
+    named = f"{subject.recorder.host}/{subject.repository}@{subject.digest()}"
+    assert_pulls(subject, "pull by digest", named)
+
+
+def test_denied_push_is_refused_in_words(subject: Subject, pushed: Pushed, viewer: Account) -> None:
+    looker = subject.another()
+    with cell(subject, "denied push") as outcomes:
+        outcomes.append(looker.login(subject.recorder.host, viewer))
+        assert outcomes[-1].exit_code == 0, outcomes[-1]
+        outcomes.append(looker.push(subject.image, subject.reference("refused")))
+        assert_refused(outcomes[-1], "denied", "403 Forbidden")
+        with pytest.raises(LookupError):
+            registry.digest(subject.cloud.endpoint, subject.cloud.admin, subject.repository, "refused")
+
+
+def test_denied_pull_is_refused_in_words(subject: Subject, pushed: Pushed, viewer: Account) -> None:
+    looker = subject.another()
+    with cell(subject, "denied pull") as outcomes:
+        outcomes.append(looker.login(subject.recorder.host, viewer))
+        assert outcomes[-1].exit_code == 0, outcomes[-1]
+        outcome, place = looker.pull(subject.reference())
+        outcomes.append(outcome)
+        assert_refused(outcome, "denied", "403 Forbidden")
+        assert not place.exists()

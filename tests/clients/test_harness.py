@@ -1,0 +1,153 @@
+"""What the client tests rest on: the image that is compared, the proxy that counts, the table that turns red."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients import command, image, matrix, recorder
+from tests.clients.matrix import CASES, CLIENTS, WITHOUT, Cell
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> image.Image:
+    return image.build(tmp_path, "sample")
+
+
+def test_image_every_form_has_the_same_layers(made: image.Image) -> None:
+    assert len(set(made.layers)) == len(image.LAYER_SIZES)
+    assert image.layers_of(made.layout) == made.layers
+    assert image.layers_of(made.oci_archive) == made.layers
+    assert image.layers_of(made.docker_archive) == made.layers
+
+
+def test_image_is_the_same_each_time_and_another_for_each_name(made: image.Image, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    (tmp_path / "other").mkdir()
+    assert image.build(tmp_path / "again", "sample").layers == made.layers
+    assert not {*image.build(tmp_path / "other", "other").layers} & {*made.layers}
+
+
+def test_image_a_changed_blob_is_noticed(made: image.Image, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made.layout, copy)
+    largest = max((copy / "blobs" / "sha256").iterdir(), key=lambda blob: blob.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1] + b"?")
+    with pytest.raises(ValueError, match="has other content"):
+        image.layers_of(copy)
+
+
+@pytest.fixture
+def upstream() -> Iterator[str]:
+    """A server that answers each connection's first bytes with 200 and no body, again and again."""
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                while peer.recv(1 << 16):
+                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_recorder_notes_the_requests_of_a_block_with_the_size_of_their_bodies(upstream: str) -> None:
+    with recorder.between(upstream) as proxy:
+        connection = http.client.HTTPConnection(proxy.host)
+        connection.request("GET", "/v2/")
+        connection.getresponse().read()
+        with proxy.noting() as requests:
+            for method, target, body in (
+                ("HEAD", "/v2/a/blobs/sha256:1", None),
+                ("PATCH", "/v2/a/blobs/uploads/1?x=/blobs/sha256:2", [b"\x16abc", b"de"]),
+                ("GET", "/v2/a/blobs/sha256:1", None),
+            ):
+                connection.request(method, target, body, encode_chunked=True)
+                connection.getresponse().read()
+        connection.close()
+
+    assert [(request.method, request.size, request.uploads, request.downloads) for request in requests] == [
+        ("HEAD", 0, False, False),
+        ("PATCH", 6, True, False),
+        ("GET", 0, False, True),
+    ]
+
+
+def test_recorder_passes_tls_on_and_notes_no_request(upstream: str) -> None:
+    with recorder.between(upstream) as proxy:
+        host, _, port = proxy.host.partition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"\x16\x03\x01hello")
+            assert client.recv(12) == b"HTTP/1.1 200"
+        assert proxy.requests == []
+
+
+def full() -> list[Cell]:
+    return [
+        Cell(client, "1", case, 0, True, 0.1)
+        for client in CLIENTS
+        for case in CASES
+        if (client, case) not in WITHOUT
+    ]
+
+
+def test_matrix_full_and_passing_has_no_fault() -> None:
+    assert matrix.faults(full()) == []
+    assert all(len(line.split("|")) == len(CASES) + 4 for line in matrix.table(full()).splitlines())
+
+
+def test_matrix_empty_cell_is_a_fault() -> None:
+    assert matrix.faults(full()[1:]) == ["docker: login was not tried"]
+
+
+def test_matrix_failing_cell_is_a_fault_even_when_it_passed_as_well() -> None:
+    failed = Cell("crane", "1", "push", 0, False, 0.1)
+    for cells in ([*full(), failed], [failed, *full()]):
+        assert matrix.faults(cells) == ["crane: push failed"]
+
+
+def test_matrix_without_a_version_is_a_fault() -> None:
+    cells = full()
+    cells[0] = Cell(cells[0].client, "", cells[0].case, 0, True, 0.1)
+    assert matrix.faults(cells) == ["docker: no version in login"]
+
+
+def test_command_that_hangs_is_ended_and_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "FINISHED_WITHIN", 0.2)
+    assert command.run("sleep", "60", home=tmp_path).exit_code == command.TIMED_OUT
+
+
+def test_command_masks_its_secret_and_passes_nothing_of_our_environment_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    outcome = command.run("env", "KEY=s3cret", home=tmp_path, secret="s3cret")
+    assert outcome.command == "env KEY=***"
+    assert "KEY=***" in outcome.output
+    assert "HTTP_PROXY" not in outcome.output
+
+
+def test_cells_file_is_what_the_table_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "CELLS", tmp_path / "cells.json")
+    assert matrix.read() == []
+    matrix.CELLS.write_text("[]", "utf-8")
+    cell = Cell("docker", "20.10.24", "push", 0, True, 1.5)
+    matrix.record(cell)
+    matrix.record(cell)
+    assert matrix.read() == [cell, cell]
+    assert len(json.loads(matrix.CELLS.read_text("utf-8"))) == 2
