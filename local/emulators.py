@@ -40,6 +40,16 @@ class Emulators:
     access_key: str
     secret_key: str
     region: str = REGION
+    children: tuple[Child, ...] = ()
+
+    def ensure_running(self) -> None:
+        """Check that both are alive.
+
+        Raises:
+            StartError: one has ended.
+        """
+        for child in self.children:
+            child.ensure_running()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,9 +69,7 @@ class Emulators:
 
 
 @contextmanager
-def running(
-    folder: Path, *, save_seconds: float = 30.0, aws_port: int = 0, keep: bool = True
-) -> Iterator[Emulators]:
+def running(folder: Path, *, save_seconds: float = 30.0, keep: bool = True) -> Iterator[Emulators]:
     """Both emulators with their data in this folder, ready to use; they are stopped on the way out.
 
     They save their state every `save_seconds`, and when they are stopped. With `keep=False` they are killed
@@ -75,8 +83,7 @@ def running(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stop_leftovers(folder)
     access_key, secret_key = _keys(folder)
-    free = ports.free(10)
-    aws_port = aws_port or free.pop()
+    aws_port, *free = ports.free(9)
     aws = f"http://{ports.LOOPBACK}:{aws_port}"
     s3 = f"http://{ports.LOOPBACK}:{free[0]}"
     children: list[Child] = []
@@ -85,7 +92,7 @@ def running(
         children.append(_ministack(folder, aws_port, save_seconds))
         _await_ready(children[1], f"{aws}/_ministack/health")
         _await_ready(children[0], f"{s3}/healthz")
-        yield Emulators(aws, s3, access_key, secret_key)
+        yield Emulators(aws, s3, access_key, secret_key, children=tuple(children))
     finally:
         if not keep:
             for child in children:
@@ -111,7 +118,7 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     config = write_private(folder / "seaweedfs-s3.json", json.dumps({"identities": [identity]}))
-    s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc = free[:8]
+    s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc = free
     # Every port is named: by default each HTTP port also opens itself plus 10000, and two more beside.
     options = {
         "ip": ports.LOOPBACK,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from local.http_api import Route
 
 _STOP_SECONDS = 5
+_POLL_SECONDS = 0.01
 _KEEP_ALIVE_SECONDS = 75
 _LOOPBACK_NAMES = {"127.0.0.1": "localhost"}
 
@@ -143,13 +144,18 @@ class Server(uvicorn.Server):
         """Nothing: who stops the local cloud stops this server first."""
         yield
 
-    async def run(self, listener: socket.socket) -> None:  # type: ignore[override]
-        """Serve on this socket."""
-        await self.serve(sockets=[listener])
+    async def start(self, listener: socket.socket) -> None:
+        """Begin to serve on this socket."""
+        self._serving = asyncio.create_task(self.serve(sockets=[listener]))
+        while not self.started:
+            await asyncio.sleep(_POLL_SECONDS)
+            if self._serving.done():
+                self._serving.result()
 
-    def stop(self) -> None:
-        """End `run`, after the requests that are being answered."""
+    async def stop(self) -> None:
+        """End, after the requests that are being answered or a few seconds."""
         self.should_exit = True
+        await self._serving
 
 
 async def _body(receive: Any) -> bytes | None:

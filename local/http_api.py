@@ -180,9 +180,7 @@ def response(answer: bytes) -> Response:
         # Anything without a status is the body of a 200.
         return Response(200, [("content-type", "application/json")], json.dumps(value).encode())
     try:
-        status = int(value["statusCode"])
-        if status not in _STATUSES:
-            raise ValueError(f"{status} is no status")
+        status = _status(value["statusCode"])
         headers = [
             (name.lower(), _text(content))
             for name, content in (value.get("headers") or {}).items()
@@ -230,6 +228,13 @@ def _body(body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
         except UnicodeDecodeError:
             pass
     return base64.b64encode(body).decode(), True
+
+
+def _status(value: Any) -> int:
+    status = int(value)
+    if status not in _STATUSES:
+        raise ValueError(f"{status} is no status")
+    return status
 
 
 def _text(value: Any) -> str:

@@ -65,6 +65,7 @@ class Stack:
         self.place = place
         self.conditions: Mapping[str, Any] = template.get("Conditions", {})
         self._parameters = _parameters(template.get("Parameters", {}), overrides)
+        self._outputs: Mapping[str, Any] = template.get("Outputs", {})
         self._made: dict[str, Identity] = {}
         self._resources = {
             logical_id: Resource(self, logical_id, body)
@@ -82,6 +83,16 @@ class Stack:
     def of_kind(self, kind: str) -> list[Resource]:
         """The resources of one type."""
         return [resource for resource in self._resources.values() if resource.kind == kind]
+
+    def output(self, name: str) -> Any:
+        """The value of one of the stack's outputs.
+
+        Raises:
+            TemplateError: it has no such output.
+        """
+        if name not in self._outputs:
+            raise TemplateError(f"the template has no output {name}")
+        return resolve(self._outputs[name]["Value"], self)
 
     def ref(self, name: str) -> Any:
         """The value of a parameter, or the physical id of a resource.

@@ -1,0 +1,60 @@
+"""`python -m local`: the whole registry on this machine.
+
+Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from local import cloud
+from local.emulators import ROOT
+from local.intrinsics import TemplateError
+from local.ports import PortTakenError
+from local.processes import StartError
+from local.state import StateInUseError
+
+
+def main() -> int:
+    """Serve until a signal; the exit code is 0 after that, 1 when something did not work."""
+    _forget_foreign_settings()
+    try:
+        cloud.run(_settings(), lambda line: print(line, flush=True))  # noqa: T201
+    except KeyboardInterrupt:
+        return 0
+    except PortTakenError as error:
+        return _failed(f"{error}; choose another with PORT= (and S3_PORT=)")
+    except (StartError, StateInUseError, TemplateError, ValueError) as error:
+        return _failed(str(error))
+    return 0
+
+
+def _settings() -> cloud.Settings:
+    state = Path(os.environ.get("STATE") or ROOT / ".local" / "state")
+    s3_port = os.environ.get("S3_PORT")
+    return cloud.Settings(
+        root=ROOT,
+        state=state.absolute(),
+        port=int(os.environ.get("PORT") or "5000"),
+        s3_port=int(s3_port) if s3_port else None,
+        save_seconds=float(os.environ.get("SAVE_SECONDS") or "30"),
+    )
+
+
+def _forget_foreign_settings() -> None:
+    """Drop what the user has set for the real AWS, and proxies: this program talks to itself alone."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+def _failed(reason: str) -> int:
+    print(f"moorage: {reason}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

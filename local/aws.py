@@ -1,0 +1,25 @@
+"""Clients of the emulators for what the local cloud does in CloudFormation's place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from local.emulators import Emulators
+
+
+def client(emulators: Emulators, service: str) -> Any:
+    """A client of one service."""
+    endpoint = emulators.s3_endpoint_url if service == "s3" else emulators.aws_endpoint_url
+    return botocore.session.Session().create_client(
+        service,
+        region_name=emulators.region,
+        endpoint_url=endpoint,
+        aws_access_key_id=emulators.access_key,
+        aws_secret_access_key=emulators.secret_key,
+        # A proxy that the user has set for the outside must not be asked for the loopback interface.
+        config=Config(signature_version="s3v4" if service == "s3" else None, proxies={}),
+    )
