@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 from moorage.adapters.dynamodb import connect_table
-from moorage.adapters.s3 import connect_storage
+from moorage.adapters.s3 import AddressingStyle, connect_storage
 from moorage.ports import (
     Accounts,
     Blobs,
@@ -42,7 +42,8 @@ class Settings:
 
     table: str
     bucket: str
-    s3_addressing_style: str
+    s3_addressing_style: AddressingStyle
+    domain: str | None
     log_level: str
 
     @classmethod
@@ -55,7 +56,8 @@ class Settings:
         return cls(
             table=environ["TABLE_NAME"],
             bucket=environ["BUCKET_NAME"],
-            s3_addressing_style=environ.get("S3_ADDRESSING_STYLE", "auto"),
+            s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
+            domain=environ.get("REGISTRY_DOMAIN") or None,
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -67,11 +69,14 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
         connect_table(settings.table),
         connect_storage(settings.bucket, addressing_style=settings.s3_addressing_style),
         lambda: datetime.now(UTC),
+        settings.domain,
     )
     return lambda_handler(create_application(services), service="registry", log_level=settings.log_level)
 
 
-def assemble(table: RegistryTable, storage: Storage, clock: Clock) -> RegistryServices:
+def assemble(
+    table: RegistryTable, storage: Storage, clock: Clock, domain: str | None = None
+) -> RegistryServices:
     """The use cases over given adapters."""
     opening = RepositoryOpening(table, clock)
     linking = Linking(table, table, table, storage, clock)
@@ -81,4 +86,5 @@ def assemble(table: RegistryTable, storage: Storage, clock: Clock) -> RegistrySe
         uploads=Uploads(table, table, storage, linking, opening, clock),
         manifests=(manifests := ManifestAccess(table, table, storage, linking, opening, clock)),
         referrers=Referrers(table, manifests),
+        domain=domain,
     )

@@ -21,6 +21,7 @@ class Settings:
 
     table: str
     signing_key: str
+    domain: str | None
     log_level: str
 
     @classmethod
@@ -33,6 +34,7 @@ class Settings:
         return cls(
             table=environ["TABLE_NAME"],
             signing_key=environ["SIGNING_KEY_PARAMETER"],
+            domain=environ.get("REGISTRY_DOMAIN") or None,
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -43,7 +45,9 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
     issuing = assemble(
         connect_table(settings.table), connect_signing_key(settings.signing_key), lambda: datetime.now(UTC)
     )
-    return lambda_handler(create_application(issuing), service="token", log_level=settings.log_level)
+    return lambda_handler(
+        create_application(issuing, settings.domain), service="token", log_level=settings.log_level
+    )
 
 
 def assemble(accounts: Accounts, source: SigningKeySource, clock: Clock) -> TokenIssuing:

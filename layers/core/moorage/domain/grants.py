@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+from moorage.domain.addresses import Address
 from moorage.domain.errors import NameInvalid
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
@@ -31,8 +32,8 @@ _ALL = "*"
 Actions = frozenset[Action]
 
 
-def parse_scopes(scopes: Iterable[str]) -> dict[Repository, Actions]:
-    """The actions asked for, by repository; repeated scopes of one repository are united.
+def parse_scopes(scopes: Iterable[str], address: Address) -> dict[Repository, Actions]:
+    """The actions asked for at ``address``, by repository; repeated scopes of one repository are united.
 
     ``*`` asks for every action. What names no repository of ours, or no action we know, asks for nothing:
     a token may always be asked for more than it can grant.
@@ -44,7 +45,7 @@ def parse_scopes(scopes: Iterable[str]) -> dict[Repository, Actions]:
         if kind != "repository" or not name:
             continue
         try:
-            repository = Repository.parse(name)
+            repository = address.repository(name)
         except NameInvalid:
             continue
         asked[repository] = asked.get(repository, frozenset()) | _parse_actions(actions)

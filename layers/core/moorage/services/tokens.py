@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import jwt
 
+from moorage.domain.addresses import Address
 from moorage.domain.errors import CredentialsInvalid, InvalidInput
 from moorage.domain.grants import parse_scopes
 from moorage.domain.principals import KeyRecord, public_id
@@ -73,14 +74,14 @@ class TokenIssuing:
             raise CredentialsInvalid("the service-account key is unknown, revoked or expired")
         return key
 
-    def issue(self, key: KeyRecord, scopes: Iterable[str]) -> IssuedToken:
-        """A token for the account of ``key``: of what ``scopes`` ask for, what the account may do.
+    def issue(self, key: KeyRecord, scopes: Iterable[str], address: Address) -> IssuedToken:
+        """A token for the account of ``key``: of what ``scopes`` ask for at ``address``, what it may do.
 
         Raises:
             InvalidInput: so many scopes that the token would not fit a request.
         """
         principal = key.account.link
-        granted, refused = self._authorization.grant(principal, parse_scopes(scopes))
+        granted, refused = self._authorization.grant(principal, parse_scopes(scopes, address))
         now = self._clock()
         signing = self._signing_key(now)
         claims = make_claims(

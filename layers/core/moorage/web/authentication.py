@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.addresses import Address
 from moorage.domain.errors import Denied, TokenInvalid, Unauthorized
 from moorage.domain.grants import Action, format_scope
 from moorage.domain.names import Repository
@@ -45,7 +46,9 @@ def authenticate(request: Request, verification: TokenVerification, scope: str |
     return token
 
 
-def authorize(request: Request, token: AccessToken, repository: Repository, action: Action) -> None:
+def authorize(
+    request: Request, token: AccessToken, address: Address, repository: Repository, action: Action
+) -> None:
     """Check that ``token`` grants ``action`` on ``repository``.
 
     Raises:
@@ -54,12 +57,11 @@ def authorize(request: Request, token: AccessToken, repository: Repository, acti
     """
     if token.allows(repository, action):
         return
+    name = address.name_of(repository)
     if token.refuses(repository, action):
-        raise Denied(
-            f"you may not {action} {repository}; ask an administrator of {repository.org} for access"
-        )
-    _challenge(request, scope_for(repository.name, action), error="insufficient_scope")
-    raise Unauthorized(f"the token was not asked for {action} on {repository}")
+        raise Denied(f"you may not {action} {name}; ask an administrator of {repository.org} for access")
+    _challenge(request, scope_for(name, action), error="insufficient_scope")
+    raise Unauthorized(f"the token was not asked for {action} on {name}")
 
 
 def scope_for(name: str, action: Action) -> str:

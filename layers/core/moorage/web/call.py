@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from moorage.domain.addresses import Address
 from moorage.domain.digests import Digest
 from moorage.domain.errors import DigestInvalid
 from moorage.domain.names import Repository
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RegistryServices:
-    """The use cases behind ``/v2``."""
+    """The use cases behind ``/v2``, and the domain below which each organisation has a host, if any."""
 
     verification: TokenVerification
     blobs: BlobAccess
     uploads: Uploads
     manifests: ManifestAccess
     referrers: Referrers
+    domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,19 @@ class Call:
 
     request: Request
     body: bytes
+    address: Address
     repository: Repository
     principal: str
     services: RegistryServices
 
+    @property
+    def name(self) -> str:
+        """The repository as the client calls it."""
+        return self.address.name_of(self.repository)
+
     def path(self, suffix: str) -> str:
         """A path of this repository as the client addresses it; relative, so it cannot name a wrong host."""
-        return f"/v2/{self.repository}/{suffix}"
+        return f"/v2/{self.name}/{suffix}"
 
     def path_digest(self) -> Digest:
         """The digest in the path.

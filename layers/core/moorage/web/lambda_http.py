@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from mangum import Mangum
 
 if TYPE_CHECKING:
+    from mangum.types import ASGI
     from starlette.types import ASGIApp
 
 LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -19,7 +20,7 @@ def lambda_handler(application: ASGIApp, *, service: str, log_level: str) -> Lam
     """``application`` behind payload format 2.0, logging JSON lines with the invocation's facts."""
     logger = Logger(service=service, level=log_level)
     copy_config_to_registered_loggers(source_logger=logger, include={"moorage"})
-    adapter = Mangum(application, lifespan="off")
+    adapter = Mangum(cast("ASGI", application), lifespan="off")
 
     @logger.inject_lambda_context
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:

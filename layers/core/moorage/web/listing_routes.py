@@ -29,7 +29,7 @@ def list_tags(call: Call) -> Response:
     if more and tags:
         following = {"n": str(len(tags)), "last": tags[-1]}
         headers["Link"] = _next(call.path("tags/list"), following)
-    return JSONResponse({"name": call.repository.name, "tags": list(tags)}, headers=headers)
+    return JSONResponse({"name": call.name, "tags": list(tags)}, headers=headers)
 
 
 def list_referrers(call: Call) -> Response:

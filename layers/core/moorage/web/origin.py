@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from moorage.domain.addresses import Address
 from moorage.domain.errors import QueryInvalid
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ def host(request: Request) -> str:
     if not _HOST.fullmatch(named):
         raise QueryInvalid("the request names no valid host")
     return named
+
+
+def address(request: Request, domain: str | None) -> Address:
+    """The host as a place where repositories have names.
+
+    Raises:
+        QueryInvalid, NameInvalid: no valid host, or no organisation's.
+    """
+    return Address.parse(host(request), domain)
 
 
 def base_url(request: Request) -> str:

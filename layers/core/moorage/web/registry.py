@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
+from moorage.domain.addresses import Address
 from moorage.domain.errors import NameInvalid
 from moorage.domain.grants import Action
-from moorage.domain.names import Repository
 from moorage.services.verification import TokenVerification
 from moorage.web import blob_routes, listing_routes, manifest_routes, upload_routes
 from moorage.web.authentication import authenticate, authorize, scope_for
 from moorage.web.call import Call, RegistryServices
+from moorage.web.origin import address
 from moorage.web.resource import Handler, NotFound, Resource
 
 if TYPE_CHECKING:
@@ -114,22 +115,24 @@ def _authorized(endpoint: Endpoint, services: RegistryServices) -> Handler:
     """``endpoint``'s handler behind the check of the token: the one place where ``/v2`` decides."""
 
     def handle(request: Request, body: bytes) -> Response:
+        place = address(request, services.domain)
         name = request.path_params["name"]
-        token = authenticate(request, services.verification, _scope(name, endpoint.action))
-        repository = Repository.parse(name)
+        token = authenticate(request, services.verification, _scope(place, name, endpoint.action))
+        repository = place.repository(name)
         request.state.repository = repository.name
-        authorize(request, token, repository, endpoint.action)
-        return endpoint.handler(Call(request, body, repository, token.principal, services))
+        authorize(request, token, place, repository, endpoint.action)
+        return endpoint.handler(Call(request, body, place, repository, token.principal, services))
 
     return handle
 
 
-def _scope(name: str, action: Action) -> str | None:
+def _scope(place: Address, name: str, action: Action) -> str | None:
     """The scope for a challenge; none for a name that must not be repeated because it is not one."""
     try:
-        return scope_for(Repository.parse(name).name, action)
+        place.repository(name)
     except NameInvalid:
         return None
+    return scope_for(name, action)
 
 
 def _ping(verification: TokenVerification) -> Handler:

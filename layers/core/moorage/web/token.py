@@ -18,7 +18,7 @@ from starlette.routing import Route, Router
 from moorage.domain.errors import CredentialsInvalid, InvalidInput, Unauthorized
 from moorage.domain.principals import KeyRecord
 from moorage.services.tokens import KEY_USER, TokenIssuing
-from moorage.web.origin import host
+from moorage.web.origin import address, host
 from moorage.web.resource import NotFound, Resource
 
 if TYPE_CHECKING:
@@ -29,16 +29,17 @@ _MAX_FORM_FIELDS = 100
 _MAX_FORM_SIZE = 64 * 1024
 
 
-def create_application(issuing: TokenIssuing) -> Router:
-    """The ASGI application that serves ``/token``."""
-    endpoint = _TokenEndpoint(issuing)
+def create_application(issuing: TokenIssuing, domain: str | None = None) -> Router:
+    """The ASGI application that serves ``/token``; below ``domain`` each organisation has a host."""
+    endpoint = _TokenEndpoint(issuing, domain)
     token = Resource("token", {"GET": endpoint.get, "POST": endpoint.post})
     return Router([Route("/token", token)], redirect_slashes=False, default=NotFound())
 
 
 class _TokenEndpoint:
-    def __init__(self, issuing: TokenIssuing) -> None:
+    def __init__(self, issuing: TokenIssuing, domain: str | None) -> None:
         self._issuing = issuing
+        self._domain = domain
 
     def get(self, request: Request, _: bytes) -> Response:
         """Basic credentials, and any number of ``scope`` parameters."""
@@ -61,7 +62,8 @@ class _TokenEndpoint:
 
     def _issue(self, request: Request, key: KeyRecord, scopes: Sequence[str]) -> Response:
         # Clients that join several scopes do it with spaces, in either dialect.
-        issued = self._issuing.issue(key, [scope for joined in scopes for scope in joined.split()])
+        asked = [scope for joined in scopes for scope in joined.split()]
+        issued = self._issuing.issue(key, asked, address(request, self._domain))
         request.state.principal = issued.principal
         answer = {
             "token": issued.token,

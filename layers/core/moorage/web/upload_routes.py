@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import DigestInvalid, NameInvalid, SizeInvalid
-from moorage.domain.names import Repository
 from moorage.domain.ranges import ChunkRange
 from moorage.domain.sessions import UploadSession
 from moorage.web.blob_routes import DIGEST_HEADER
@@ -75,7 +74,7 @@ def cancel_upload(call: Call) -> Response:
 def _mount(call: Call, digest: Digest) -> Response | None:
     source = call.query("from")
     try:
-        repository = None if source is None else Repository.parse(source)
+        repository = None if source is None else call.address.repository(source)
     except NameInvalid:
         # A source that cannot exist is answered like one that does not.
         return None
