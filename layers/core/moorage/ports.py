@@ -334,7 +334,7 @@ class SecretWriter(Protocol):
     """A store of secrets that takes them and does not give them back."""
 
     def write_secret(self, name: str, value: str) -> int:
-        """Store ``value`` under ``name``, replacing what is there; its version, which grows with each write."""
+        """Store ``value`` under ``name``, replacing what is there; its version, which grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +358,7 @@ class SecretRecords(Protocol):
         """What is in use as ``secret``; strongly consistent."""
 
     def record_state(self, secret: str, state: SecretState) -> bool:
-        """Record what is in use from now on; False, and nothing changed, if a later generation is recorded."""
+        """Record what is in use from now on; False, and nothing changed, if a later one is recorded."""
 
     def publish_verification_key(self, key: PublicKey, created: datetime) -> None:
         """Publish a key, so that what its private half signs can be verified."""
