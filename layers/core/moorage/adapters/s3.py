@@ -240,9 +240,17 @@ def _create(addressing_style: AddressingStyle, patience: Patience) -> S3Client:
     config = Config(
         # By default botocore may presign with the old version, which ignores what it does not know.
         signature_version="s3v4",
-        s3={"addressing_style": addressing_style},
+        s3={"addressing_style": addressing_style, "us_east_1_regional_endpoint": "regional"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
     client: S3Client = create_client("s3", patience, config)
+    client.meta.events.register_first("before-endpoint-resolution.s3", _stay_regional)
     return client
+
+
+def _stay_regional(context: dict[str, Any], **_: Any) -> None:
+    """Presigned URLs name the Region's host: the global one, botocore's default, answers for a bucket of
+    another Region with a redirect until its name has spread.
+    """
+    context["use_global_endpoint"] = False

@@ -47,7 +47,7 @@ class DynamoAccounts:
         try:
             self._table.transact(
                 check(keys.organisation(account.org), PRESENT),
-                put(row(keys.service_account(account), "serviceaccount", attributes), ABSENT),
+                put(row(keys.service_account(account), "service-account", attributes), ABSENT),
             )
         except ConditionFailed as failed:
             if _PARENT in failed.rows:
@@ -74,7 +74,7 @@ class DynamoAccounts:
         try:
             self._table.transact(
                 check(keys.service_account(key.account), PRESENT),
-                put(row(keys.account_key(key.account, key.name), "accountkey", attributes), ABSENT),
+                put(row(keys.account_key(key.account, key.name), "account-key", attributes), ABSENT),
                 put(row(keys.key_by_id(key.id), "key", attributes), ABSENT),
             )
         except ConditionFailed as failed:

@@ -139,7 +139,7 @@ class DynamoBlobs:
             "size": link.size,
             "created": link.created.isoformat(),
         }
-        self._table.write(put(row(keys.organisation_blob(org, link.digest), "organisationblob", attributes)))
+        self._table.write(put(row(keys.organisation_blob(org, link.digest), "organisation-blob", attributes)))
 
 
 def _row(link: BlobLink) -> Row:

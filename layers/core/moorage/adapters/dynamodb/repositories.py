@@ -37,7 +37,7 @@ class DynamoRepositories:
                 put(
                     row(
                         keys.repository_by_id(record.id),
-                        "repositoryid",
+                        "repository-id",
                         {"org": name.org, "image": name.image},
                     ),
                     ABSENT,

@@ -124,7 +124,7 @@ def _pointing(
         )
         writes.append(delete(keys.digest_tag(repository, before, tag)))
     there = {"tag": tag, "digest": str(digest)}
-    writes.append(put(row(keys.digest_tag(repository, digest, tag), "digesttag", there)))
+    writes.append(put(row(keys.digest_tag(repository, digest, tag), "digest-tag", there)))
     return writes
 
 
