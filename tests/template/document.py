@@ -1,0 +1,164 @@
+"""The template as plain values, and what can be asked of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the short forms of intrinsic functions as their long ones."""
+
+
+def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {"Ref" if suffix == "Ref" else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+@cache
+def _text() -> str:
+    return (ROOT / "template.yaml").read_text("utf-8")
+
+
+def load() -> Template:
+    """A copy of the template of its own for each caller."""
+    return Template(yaml.load(_text(), Loader=_Loader))
+
+
+def text(value: Any) -> str:
+    """A string, or an intrinsic that stands for one, with references as ``${Name}`` or ``${Name.Attribute}``."""
+    match value:
+        case str():
+            return value
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"${{{name}.{attribute}}}"
+        case {"Fn::Sub": str(template)}:
+            return template
+    raise AssertionError(f"neither text nor a reference: {value!r}")
+
+
+def texts(value: Any) -> list[str]:
+    """A list of strings, or one alone."""
+    return [text(each) for each in value] if isinstance(value, list) else [text(value)]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A policy statement and the resource that it stands in."""
+
+    resource: str
+    body: dict[str, Any]
+
+    @property
+    def sid(self) -> str:
+        sid: str = self.body.get("Sid", "")
+        return sid
+
+    @property
+    def actions(self) -> list[str]:
+        return texts(self.body["Action"])
+
+    @property
+    def targets(self) -> list[str]:
+        return texts(self.body["Resource"])
+
+
+class Template:
+    """The parsed document."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.resources: dict[str, dict[str, Any]] = document["Resources"]
+
+    def of_type(self, *kinds: str) -> dict[str, dict[str, Any]]:
+        """The resources of the given types, by name."""
+        return {name: each for name, each in self.resources.items() if each["Type"] in kinds}
+
+    def properties(self, name: str) -> dict[str, Any]:
+        properties: dict[str, Any] = self.resources[name]["Properties"]
+        return properties
+
+    def functions(self) -> dict[str, dict[str, Any]]:
+        """Properties of each function with the globals merged in, by its logical name."""
+        shared = self.document["Globals"]["Function"]
+        merged = {}
+        for name, each in self.of_type("AWS::Serverless::Function").items():
+            own = each["Properties"]
+            variables = shared["Environment"]["Variables"] | own["Environment"]["Variables"]
+            merged[name] = shared | own | {"Environment": {"Variables": variables}}
+        return merged
+
+    def function_in(self, folder: str) -> str:
+        """The logical name of the function whose code is in ``functions/<folder>``."""
+        (name,) = [n for n, p in self.functions().items() if p["CodeUri"] == f"functions/{folder}/"]
+        return name
+
+    def role_of(self, function: str) -> str:
+        """The logical name of a function's role."""
+        role: str = self.functions()[function]["Role"]["Fn::GetAtt"][0]
+        return role
+
+    def statements(self) -> list[Statement]:
+        """Every policy statement of every resource, trust policies apart."""
+        found = []
+        for name, resource in self.resources.items():
+            rest = {k: v for k, v in resource["Properties"].items() if k != "AssumeRolePolicyDocument"}
+            found += [Statement(name, body) for body in _statements(rest)]
+        return found
+
+    def rights_of(self, function: str) -> list[Statement]:
+        """What a function may do."""
+        role = self.role_of(function)
+        return [statement for statement in self.statements() if statement.resource == role]
+
+    def references_to(self, name: str) -> list[tuple[str, str]]:
+        """``(resource, path)`` of every place that refers to a resource."""
+        pattern = re.compile(rf"\$\{{{name}(?:\.[^}}]+)?\}}")
+        return [
+            (resource, path)
+            for resource, body in self.resources.items()
+            for path, value in _leaves(body["Properties"])
+            if pattern.search(value)
+        ]
+
+
+def _statements(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield from value.get("Statement", ())
+        for each in value.values():
+            yield from _statements(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _statements(each)
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and not ({"Ref", "Fn::GetAtt", "Fn::Sub"} & value.keys()):
+        for key, each in value.items():
+            yield from _leaves(each, f"{path}/{key}")
+    elif isinstance(value, list):
+        for each in value:
+            yield from _leaves(each, path)
+    elif isinstance(value, (str, dict)):
+        yield path, text(value)

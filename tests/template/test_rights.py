@@ -1,0 +1,187 @@
+"""Who may do what: the template's policies."""
+
+import pytest
+
+from tests.template.document import Statement, Template, load, text, texts
+
+SIGNING_KEY = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/moorage/${AWS::StackName}/signing-key"
+READS_OF_SECRETS = ("ssm:Get", "ssm:*", "kms:Decrypt", "kms:*", "secretsmanager:")
+
+
+def wildcards(template: Template) -> dict[tuple[str, str], list[str]]:
+    """What has a ``*``, by the resource and the name under which a reason has to stand."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for statement in template.statements():
+        principal = statement.body.get("Principal", [])
+        principals = principal.values() if isinstance(principal, dict) else [principal]
+        parts = [*statement.actions, *statement.targets, *(p for each in principals for p in texts(each))]
+        if starred := [part for part in parts if "*" in part]:
+            found[statement.resource, statement.sid] = starred
+    for name, permission in template.of_type("AWS::Lambda::Permission").items():
+        source = text(permission["Properties"]["SourceArn"])
+        if "*" in source:
+            found[name, "SourceArn"] = [source]
+    return found
+
+
+def reasons(template: Template) -> dict[tuple[str, str], str]:
+    """The stated reasons, by the same names."""
+    return {
+        (name, place): reason
+        for name, resource in template.resources.items()
+        for place, reason in resource.get("Metadata", {}).get("Wildcards", {}).items()
+    }
+
+
+def unexplained(template: Template) -> set[tuple[str, str]]:
+    """Wildcards without a sentence that explains them."""
+    stated = {place for place, reason in reasons(template).items() if reason.strip().endswith(".")}
+    return wildcards(template).keys() - stated
+
+
+@pytest.fixture
+def template() -> Template:
+    return load()
+
+
+def test_each_wildcard_has_a_reason_and_each_reason_a_wildcard(template: Template) -> None:
+    assert unexplained(template) == set()
+    assert reasons(template).keys() == wildcards(template).keys()
+    assert len(wildcards(template)) > 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Action": "*", "Resource": "arn:x"},
+        {"Action": "s3:*", "Resource": "arn:x"},
+        {"Action": ["s3:GetObject", "s3:Put*"], "Resource": "arn:x"},
+        {"Action": "s3:GetObject", "Resource": "*"},
+        {"Action": "s3:GetObject", "Resource": [{"Fn::Sub": "${Bucket.Arn}/*"}]},
+        {"Action": "s3:GetObject", "Resource": "arn:x", "Principal": {"AWS": "*"}},
+    ],
+)
+def test_an_unexplained_wildcard_is_found(template: Template, body: dict[str, object]) -> None:
+    policies = template.properties("TokenRole")["Policies"]
+    policies[0]["PolicyDocument"]["Statement"].append({"Sid": "New", "Effect": "Allow", **body})
+    assert unexplained(template) == {("TokenRole", "New")}
+
+
+def test_each_statement_has_a_name_and_says_what_it_means(template: Template) -> None:
+    for statement in template.statements():
+        assert statement.sid, statement
+        assert not {"NotAction", "NotResource", "NotPrincipal"} & statement.body.keys(), statement
+    sids = [(statement.resource, statement.sid) for statement in template.statements()]
+    assert len(sids) == len(set(sids))
+
+
+def test_each_function_has_a_role_of_its_own_with_inline_rights(template: Template) -> None:
+    functions = template.functions()
+    roles = [template.role_of(name) for name in functions]
+    assert sorted(roles) == sorted(template.of_type("AWS::IAM::Role"))
+    assert len(roles) == len(set(roles)) == len(functions)
+    for name, function in functions.items():
+        assert not {"Policies", "ManagedPolicyArns"} & function.keys(), name
+    for name in roles:
+        role = template.properties(name)
+        assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}, name
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust == {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+
+
+def readers_of_secrets(template: Template) -> dict[str, list[Statement]]:
+    """Functions that may read a secret, with the statements that say so."""
+    found = {}
+    for name in template.functions():
+        readers = [
+            s for s in template.rights_of(name) if any(a.startswith(READS_OF_SECRETS) for a in s.actions)
+        ]
+        if readers:
+            found[name] = readers
+    return found
+
+
+def test_token_alone_may_read_a_secret_and_only_the_signing_key(template: Template) -> None:
+    token = template.function_in("token")
+    assert readers_of_secrets(template).keys() == {token}
+    read, decrypt = readers_of_secrets(template)[token]
+    assert (read.actions, read.targets) == (["ssm:GetParameter"], [SIGNING_KEY])
+    assert decrypt.actions == ["kms:Decrypt"]
+    assert (
+        text(decrypt.body["Condition"]["StringEquals"]["kms:EncryptionContext:PARAMETER_ARN"]) == SIGNING_KEY
+    )
+    assert "kms:ViaService" in decrypt.body["Condition"]["StringEquals"]
+
+
+@pytest.mark.parametrize("action", ["ssm:GetParameters", "ssm:GetParametersByPath", "ssm:*", "kms:Decrypt"])
+def test_another_reader_of_secrets_is_found(template: Template, action: str) -> None:
+    secrets = template.function_in("secrets")
+    policies = template.properties(template.role_of(secrets))["Policies"]
+    policies[0]["PolicyDocument"]["Statement"].append({"Sid": "X", "Action": [action], "Resource": "arn:x"})
+    assert secrets in readers_of_secrets(template)
+
+
+def test_parameters_in_the_environment_are_those_of_the_roles(template: Template) -> None:
+    prefix = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter"
+
+    def rights(folder: str, action: str) -> list[str]:
+        statements = template.rights_of(template.function_in(folder))
+        (targets,) = [statement.targets for statement in statements if statement.actions == [action]]
+        return [target.removeprefix(prefix) for target in targets]
+
+    token = template.functions()[template.function_in("token")]["Environment"]["Variables"]
+    secrets = template.functions()[template.function_in("secrets")]["Environment"]["Variables"]
+    assert rights("token", "ssm:GetParameter") == [text(token["SIGNING_KEY_PARAMETER"])]
+    assert token["SIGNING_KEY_PARAMETER"] == secrets["SIGNING_KEY_PARAMETER"]
+    assert rights("secrets", "ssm:PutParameter") == [
+        text(secrets["SIGNING_KEY_PARAMETER"]),
+        text(secrets["UPLOAD_KEY_PARAMETER_PREFIX"]) + "/*",
+        text(secrets["BOOTSTRAP_PARAMETER"]),
+    ]
+
+
+def allowed(template: Template, folder: str, service: str) -> dict[str, set[str]]:
+    """What a function may do in one service, by action."""
+    found: dict[str, set[str]] = {}
+    for statement in template.rights_of(template.function_in(folder)):
+        for action in statement.actions:
+            if action.startswith(f"{service}:"):
+                found.setdefault(action.removeprefix(f"{service}:"), set()).update(statement.targets)
+    return found
+
+
+def test_rights_on_the_bucket_are_those_of_a_registry_that_removes_no_blob(template: Template) -> None:
+    objects = {f"${{Bucket.Arn}}/{prefix}/*" for prefix in ("api", "chunks", "manifests")}
+    assert allowed(template, "registry", "s3") == {
+        "GetObject": objects,
+        "PutObject": objects,
+        "DeleteObject": {"${Bucket.Arn}/chunks/*"},
+        "ListBucket": {"${Bucket.Arn}"},
+    }
+    assert allowed(template, "token", "s3") == allowed(template, "secrets", "s3") == {}
+
+
+def test_rights_on_the_table_do_not_include_a_scan(template: Template) -> None:
+    table, index = "${Table.Arn}", "${Table.Arn}/index/*"
+    assert allowed(template, "token", "dynamodb") == {"GetItem": {table}, "Query": {table, index}}
+    assert allowed(template, "secrets", "dynamodb") == {
+        action: {table} for action in ("GetItem", "PutItem", "Query", "UpdateItem")
+    }
+    registry = allowed(template, "registry", "dynamodb")
+    assert registry.pop("Query") == {table, index}
+    assert registry == {
+        action: {table}
+        for action in (
+            "BatchGetItem",
+            "BatchWriteItem",
+            "ConditionCheckItem",
+            "DeleteItem",
+            "GetItem",
+            "PutItem",
+            "UpdateItem",
+        )
+    }
