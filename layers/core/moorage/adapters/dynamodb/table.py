@@ -142,9 +142,11 @@ class Table:
 
     def query_all(self, first: Key, *only: str, limit: int | None = None, whole: str = "") -> Iterator[Row]:
         """The same, page after page to the end or up to ``limit`` rows."""
+        # Nothing named means everything; the key is what the next page begins after.
+        shown = (*only, "pk", "sk") if only else ()
         after: Key | None = None
         while limit is None or limit > 0:
-            page = self.query(first, *only, "pk", "sk", after=after, limit=limit, whole=whole)
+            page = self.query(first, *shown, after=after, limit=limit, whole=whole)
             yield from page.rows
             if not page.more or not page.rows:
                 return
