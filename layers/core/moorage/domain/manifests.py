@@ -6,6 +6,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ _MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 _INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 # Media types of layers that a client may leave where they are instead of pushing them.
 _NOT_PUSHED = ("nondistributable", "foreign")
+_SHOWN = 100
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,12 @@ class Manifest:
 
 def _load(content: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(content)
+        # Decoded here, for `json` would guess at UTF-16 and UTF-32, which no client reads.
+        text = content.decode()
+        document = json.loads(text)
+        if _HALF_CHARACTER.search(text):
+            # Half of a surrogate pair can be written as an escape, and is no text that could be stored.
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise ManifestInvalid("the manifest is not JSON") from None
     if not isinstance(document, dict):
@@ -104,16 +112,28 @@ def _media_type(document: dict[str, Any], content_type: str | None) -> str:
     if declared is not None and not isinstance(declared, str):
         raise ManifestInvalid("the manifest's mediaType is not a string")
     if declared and sent and declared != sent:
-        raise ManifestInvalid(f"the manifest says mediaType {declared} and was sent as {sent}")
+        raise ManifestInvalid(
+            f"the manifest says mediaType {_shown(declared)} and was sent as {_shown(sent)}"
+        )
     media_type = declared or sent or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
     if media_type not in _MANIFESTS | _INDEXES:
-        raise ManifestInvalid(f"{media_type} is not a manifest type that this registry stores")
+        raise ManifestInvalid(f"{_shown(media_type)} is not a manifest type that this registry stores")
     return media_type
+
+
+def _shown(text: str) -> str:
+    """Enough of a client's text for a message; the answer must not grow with it."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _fields(document: dict[str, Any]) -> frozenset[str]:
+    """The fields as clients in Go see them: that decoder does not mind the case of a name."""
+    return frozenset(name.casefold() for name in document)
 
 
 def _image(content: bytes, media_type: str, document: dict[str, Any]) -> Manifest:
     # A document that is read as a manifest by one client and as an index by another: CVE-2021-41190.
-    if "manifests" in document:
+    if "manifests" in _fields(document):
         raise ManifestInvalid("an image manifest must not have the field manifests of an index")
     if "config" not in document:
         raise ManifestInvalid("an image manifest has a config")
@@ -131,7 +151,7 @@ def _image(content: bytes, media_type: str, document: dict[str, Any]) -> Manifes
 
 def _index(content: bytes, media_type: str, document: dict[str, Any]) -> Manifest:
     for key in ("layers", "config"):
-        if key in document:
+        if key in _fields(document):
             raise ManifestInvalid(f"an index must not have the field {key} of an image manifest")
     return Manifest(
         content=content,

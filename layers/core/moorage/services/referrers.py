@@ -124,4 +124,4 @@ class Referrers:
 
 
 def _size(descriptors: Sequence[Mapping[str, Any]]) -> int:
-    return len(json.dumps(list(descriptors)))
+    return len(json.dumps(list(descriptors), ensure_ascii=False).encode())
