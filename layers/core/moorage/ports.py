@@ -330,6 +330,22 @@ class Storage(Protocol):
         """A URL that serves the object's bytes for a few minutes, to GET requests only."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A new ES256 key: both halves as PEM, and a name that no other key has."""
+
+    kid: str
+    private_pem: str
+    public_pem: str
+
+
+class KeyPairSource(Protocol):
+    """Makes signing keys."""
+
+    def __call__(self) -> KeyPair:
+        """A new pair."""
+
+
 class SecretWriter(Protocol):
     """A store of secrets that takes them and does not give them back."""
 

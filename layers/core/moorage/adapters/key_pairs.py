@@ -7,7 +7,7 @@ import hashlib
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from moorage.services.secrets import KeyPair
+from moorage.ports import KeyPair
 
 _KID_LENGTH = 16
 

@@ -15,12 +15,12 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from moorage.ports import PublicKey, SecretState
 
 if TYPE_CHECKING:
-    from moorage.ports import Clock, SecretRecords, SecretWriter
+    from moorage.ports import Clock, KeyPairSource, SecretRecords, SecretWriter
 
 SIGNING_KEY = "signing-key"
 UPLOAD_KEY = "upload-key"
@@ -34,22 +34,6 @@ _RANDOM_BYTES = 32
 # NOTE: the wire format of both secrets. Readers refuse another value of "v"; fields may be added, and a
 # change of meaning needs a new value that every reader knows before the first writer uses it.
 _FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """A new ES256 key: both halves as PEM, and a name that no other key has."""
-
-    kid: str
-    private_pem: str
-    public_pem: str
-
-
-class KeyPairSource(Protocol):
-    """Makes signing keys."""
-
-    def __call__(self) -> KeyPair:
-        """A new pair."""
 
 
 @dataclass(frozen=True, slots=True)
