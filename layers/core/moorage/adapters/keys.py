@@ -226,9 +226,10 @@ def referrers_place(name: Repository, subject: Digest, artifact_type: str | None
         Digest.parse(digest)
     except DigestInvalid:
         raise refusal from None
-    if not sk.startswith(first.sk) or len(kind) > _ARTIFACT_TYPE_MAX:
+    place = Key(first.pk, sk)
+    if not sk.startswith(first.sk) or len(kind) > _ARTIFACT_TYPE_MAX or referrers_cursor(place) != cursor:
         raise refusal
-    return Key(first.pk, sk)
+    return place
 
 
 # ------------------------------------------------------------------ stored objects

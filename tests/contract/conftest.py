@@ -1,0 +1,106 @@
+"""The in-memory and the real implementation of every port, for one suite that both have to pass."""
+
+import os
+import uuid
+from pathlib import Path
+
+import botocore.session
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from moorage.adapters.dynamodb import connect_table
+from moorage.adapters.dynamodb.rows import from_item
+from moorage.adapters.memory import MemoryStorage, MemoryTable
+from moorage.adapters.s3 import connect_storage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def table_definition():
+    """What the template says about the table, as far as CreateTable takes it."""
+    properties = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]["Table"]["Properties"]
+    wanted = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    return {name: properties[name] for name in wanted}
+
+
+@pytest.fixture
+def aws(emulators, monkeypatch):
+    """An environment in which AWS is the emulators."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in emulators.environment.items():
+        monkeypatch.setenv(name, value)
+    return emulators
+
+
+@pytest.fixture
+def dynamo_table(aws, table_definition):
+    """The real table, new for each test."""
+    name = f"contract-{uuid.uuid4()}"
+    table = connect_table(name)
+    client = table._table.client()
+    client.create_table(TableName=name, **table_definition)
+    yield table
+    client.delete_table(TableName=name)
+
+
+@pytest.fixture
+def memory_table():
+    """The table in memory."""
+    return MemoryTable()
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def table(request):
+    """Both tables, one after the other."""
+    return request.getfixturevalue(f"{request.param}_table")
+
+
+@pytest.fixture(scope="session")
+def bucket(emulators):
+    """A bucket for all tests."""
+    name = f"contract-{uuid.uuid4()}"
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=emulators.s3_endpoint_url,
+        region_name=emulators.region,
+        aws_access_key_id=emulators.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=emulators.environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.create_bucket(Bucket=name)
+    yield name
+    client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def s3_storage(aws, bucket):
+    """The real store, empty before and after each test."""
+    storage = connect_storage(bucket)
+    yield storage
+    storage.delete(storage.list_keys("", 10_000))
+    assert storage.list_keys("", 1) == []
+
+
+@pytest.fixture
+def memory_storage():
+    """The store in memory."""
+    return MemoryStorage()
+
+
+@pytest.fixture(params=["memory", "s3"])
+def storage(request):
+    """Both stores, one after the other."""
+    return request.getfixturevalue(f"{request.param}_storage")
+
+
+@pytest.fixture
+def rows(dynamo_table):
+    """Every row of the real table, as a function."""
+    table = dynamo_table._table
+
+    def read():
+        pages = table.client().get_paginator("scan").paginate(TableName=table._name, ConsistentRead=True)
+        return [from_item(item) for page in pages for item in page["Items"]]
+
+    return read

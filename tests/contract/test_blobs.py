@@ -1,0 +1,180 @@
+from dataclasses import replace
+
+import pytest
+
+from moorage.domain.blobs import ObjectState
+from moorage.domain.digests import Algorithm
+from moorage.domain.errors import BlobUploadUnknown, WriteConflict
+from moorage.domain.sessions import SessionState
+from tests.contract.samples import (
+    APP,
+    LATER,
+    OTHER_IMAGE,
+    OTHER_ORG,
+    connect,
+    digest,
+    link,
+    session,
+    stored,
+)
+from tests.contract.threads import together
+
+
+def test_link_is_found_as_it_was_put_in_its_repository_only(table):
+    assert table.find_link(APP, digest("a")) is None
+    connect(table, link("a"))
+    assert table.find_link(APP, digest("a")) == link("a")
+    assert table.find_link(OTHER_IMAGE, digest("a")) is None
+    assert table.find_links(OTHER_ORG, [digest("a")]) == {}
+
+
+def test_link_of_a_sha512_digest_is_found_by_it_alone(table):
+    blob = replace(link("a"), digest=digest("a", Algorithm.SHA512))
+    connect(table, blob)
+    assert table.find_link(APP, blob.digest) == blob
+    assert table.find_link(APP, digest("a")) is None
+
+
+def test_links_found_are_those_that_the_repository_holds(table):
+    for name in "ab":
+        connect(table, link(name))
+    wanted = [digest("a"), digest("b"), digest("absent"), digest("a")]
+    assert table.find_links(APP, wanted) == {digest("a"): link("a"), digest("b"): link("b")}
+    assert table.find_links(APP, []) == {}
+
+
+def test_more_links_than_one_batch_holds_are_all_found(table):
+    for number in range(101):
+        connect(table, link(number))
+    found = table.find_links(APP, {digest(number) for number in range(150)})
+    assert set(found) == {digest(number) for number in range(101)}
+
+
+def test_link_without_its_reference_is_refused_and_closes_nothing(table):
+    table.create_session(session())
+    table.add_reference("api/a", OTHER_IMAGE, digest("a"))
+    table.add_reference("api/a", APP, digest("b"))
+    table.add_reference("api/b", APP, digest("a"))
+    with pytest.raises(WriteConflict):
+        table.put_link(link("a"), closing=session())
+    assert table.find_link(APP, digest("a")) is None
+    assert table.find_session(APP, session().id) == session()
+
+
+def test_link_closes_the_session_that_brought_it(table):
+    table.create_session(session())
+    connect(table, link("a"), session())
+    closed = table.find_session(APP, session().id)
+    assert closed == replace(session(), state=SessionState.CLOSED, digest=digest("a"))
+
+
+@pytest.mark.parametrize("state", ["closed", "absent", "of another repository"])
+def test_link_by_a_session_that_is_not_open_is_refused_and_not_written(table, state):
+    if state == "closed":
+        table.create_session(session())
+        connect(table, link("a"), session())
+    if state == "of another repository":
+        table.create_session(session(repository=OTHER_IMAGE))
+    table.add_reference(link("b").key, APP, digest("b"))
+    with pytest.raises(BlobUploadUnknown):
+        table.put_link(link("b"), closing=session())
+    assert table.find_link(APP, digest("b")) is None
+
+
+def test_session_finished_by_two_at_once_brings_one_link(table):
+    for number in range(8):
+        upload = session(f"{number}f")
+        table.create_session(upload)
+        blobs = [link(f"{number} {name}") for name in "ab"]
+        results = together(*[lambda blob=blob, upload=upload: connect(table, blob, upload) for blob in blobs])
+        linked = [blob for blob in blobs if table.find_link(APP, blob.digest)]
+        assert sorted(type(result).__name__ for result in results) == ["BlobUploadUnknown", "NoneType"]
+        assert [table.find_session(APP, upload.id).digest] == [blob.digest for blob in linked]
+
+
+def test_link_put_again_through_another_object_takes_its_place(table):
+    connect(table, link("a", key="api/first"))
+    connect(table, link("a", key="api/second"))
+    connect(table, link("a", key="api/second"))
+    assert table.find_link(APP, digest("a")).key == "api/second"
+    assert table.references("api/first", 10) == []
+    assert table.references("api/second", 10) == [(APP, digest("a"))]
+
+
+def test_links_put_at_once_through_two_objects_leave_the_reference_of_the_one_that_stands(table):
+    for number in range(8):
+        blobs = [link(number, key=f"api/{number}/{name}") for name in "abc"]
+        together(*[lambda blob=blob: connect(table, blob) for blob in blobs])
+        standing = table.find_link(APP, digest(number))
+        referred = [blob.key for blob in blobs if table.references(blob.key, 10)]
+        assert referred == [standing.key]
+
+
+def test_removed_link_is_gone_with_its_reference_and_no_other(table):
+    connect(table, link("a"))
+    connect(table, link("a", repository=OTHER_IMAGE))
+    assert table.remove_link(APP, digest("a")) == link("a")
+    assert table.find_link(APP, digest("a")) is None
+    assert table.remove_link(APP, digest("a")) is None
+    assert table.references("api/a", 10) == [(OTHER_IMAGE, digest("a"))]
+    assert table.find_link(OTHER_IMAGE, digest("a")) is not None
+
+
+def test_link_put_while_it_is_removed_stands_with_its_reference_or_not_at_all(table):
+    for number in range(15):
+        blob = link(number)
+        connect(table, blob)
+        together(
+            lambda blob=blob: connect(table, blob), lambda blob=blob: table.remove_link(APP, blob.digest)
+        )
+        if table.find_link(APP, blob.digest):
+            assert table.references(blob.key, 10) == [(APP, blob.digest)]
+
+
+def test_link_removed_by_many_at_once_is_removed_once(table):
+    connect(table, link("a"))
+    results = together(*[lambda: table.remove_link(APP, digest("a"))] * 6)
+    assert [result for result in results if result is not None] == [link("a")]
+
+
+def test_object_is_recorded_once_and_stays_as_it_is(table):
+    assert table.find_object("api/k") is None
+    table.add_object(stored("api/k"))
+    table.add_object(replace(stored("api/k"), size=99, created=LATER))
+    assert table.find_object("api/k") == stored("api/k")
+
+
+def test_condemned_object_is_not_revived_by_recording_it_again(table):
+    condemned = replace(stored("api/k"), state=ObjectState.CONDEMNED)
+    table.add_object(condemned)
+    table.add_object(stored("api/k"))
+    assert table.find_object("api/k") == condemned
+
+
+def test_references_of_an_object_are_the_repositories_that_link_it(table):
+    assert table.references("api/a", 10) == []
+    for repository in (APP, OTHER_IMAGE, OTHER_ORG):
+        for _ in range(2):
+            table.add_reference("api/a", repository, digest("a"))
+    table.add_reference("api/a/b", APP, digest("b"))
+    expected = {(repository, digest("a")) for repository in (APP, OTHER_IMAGE, OTHER_ORG)}
+    assert set(table.references("api/a", 10)) == expected
+    assert len(table.references("api/a", 2)) == 2
+    assert table.references("api/a", 0) == []
+
+
+def test_object_of_an_organisation_is_the_last_that_was_put(table):
+    assert table.find_organisation_blob("demo", digest("a")) is None
+    table.put_organisation_blob("demo", link("a", key="api/first"))
+    table.put_organisation_blob("demo", link("a", key="api/second"))
+    assert table.find_organisation_blob("demo", digest("a")) == "api/second"
+    assert table.find_organisation_blob("acme", digest("a")) is None
+    assert table.find_organisation_blob("demo", digest("b")) is None
+
+
+def test_links_and_references_leave_no_row_behind(dynamo_table, rows):
+    connect(dynamo_table, link("a", key="api/first"))
+    connect(dynamo_table, link("a", key="api/second"))
+    assert len(rows()) == 2
+    dynamo_table.remove_link(APP, digest("a"))
+    assert rows() == []

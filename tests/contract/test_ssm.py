@@ -1,0 +1,82 @@
+"""Secrets in SSM: what is written is what the token function reads, and no error shows it."""
+
+import json
+import traceback
+import uuid
+
+import pytest
+
+from local import ports
+from moorage.adapters.ssm import connect_secret_writer, connect_signing_key
+from moorage.domain.errors import Unavailable
+from moorage.ports import SigningKey
+
+SECRET = "the-secret-value"
+
+
+@pytest.fixture
+def name() -> str:
+    return f"/moorage/{uuid.uuid4()}/signing-key"
+
+
+@pytest.mark.usefixtures("aws")
+def test_signing_key_is_read_as_it_was_written(name: str) -> None:
+    value = json.dumps({"v": 1, "kid": "k", "private_pem": SECRET, "created": 1})
+    assert connect_secret_writer().write_secret(name, value) == 1
+    assert connect_signing_key(name).signing_key() == SigningKey("k", SECRET)
+
+
+@pytest.mark.usefixtures("aws")
+def test_each_write_replaces_the_secret_and_counts(name: str) -> None:
+    writer, reader = connect_secret_writer(), connect_signing_key(name)
+    for version in (1, 2, 3):
+        value = json.dumps({"v": 1, "kid": str(version), "private_pem": SECRET, "later": "field"})
+        assert writer.write_secret(name, value) == version
+        assert reader.signing_key().kid == str(version)
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    "value",
+    [
+        SECRET,
+        "[]",
+        '"v"',
+        json.dumps({"kid": "k", "private_pem": SECRET}),
+        json.dumps({"v": 1, "private_pem": SECRET}),
+        json.dumps({"v": 2, "kid": "k", "private_pem": SECRET}),
+    ],
+)
+def test_value_that_is_no_signing_key_is_an_outage_that_shows_nothing(name: str, value: str) -> None:
+    connect_secret_writer().write_secret(name, value)
+    with pytest.raises(Unavailable) as caught:
+        connect_signing_key(name).signing_key()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.usefixtures("aws")
+def test_key_that_was_never_made_is_an_outage(name: str) -> None:
+    with pytest.raises(Unavailable):
+        connect_signing_key(name).signing_key()
+
+
+@pytest.mark.usefixtures("aws")
+def test_refused_write_shows_no_secret(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    too_long = SECRET * 1000
+    with pytest.raises(Unavailable) as caught:
+        connect_secret_writer().write_secret(name.removeprefix("/") + "/bad name!", too_long)
+    assert SECRET not in "".join(traceback.format_exception(caught.value)) + caplog.text
+
+
+def test_unreachable_store_is_an_outage_that_shows_no_secret(
+    name: str, aws: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = ports.free(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for attempt in (
+        lambda: connect_secret_writer().write_secret(name, SECRET),
+        lambda: connect_signing_key(name).signing_key(),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            attempt()
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
