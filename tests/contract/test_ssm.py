@@ -5,9 +5,10 @@ import traceback
 import uuid
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local import ports
-from moorage.adapters.ssm import connect_secret_writer, connect_signing_key
+from moorage.adapters.ssm import SsmSecretWriter, connect_secret_writer, connect_signing_key
 from moorage.domain.errors import Unavailable
 from moorage.ports import SigningKey
 
@@ -60,12 +61,19 @@ def test_key_that_was_never_made_is_an_outage(name: str) -> None:
         connect_signing_key(name).signing_key()
 
 
-@pytest.mark.usefixtures("aws")
+class Refusing:
+    """An SSM that repeats in its error what it refused, as the real one does when a rule of the API is broken."""
+
+    def put_parameter(self, **request: object) -> None:
+        message = f"1 validation error detected: {request}"
+        raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "PutParameter")
+
+
 def test_refused_write_shows_no_secret(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    too_long = SECRET * 1000
     with pytest.raises(Unavailable) as caught:
-        connect_secret_writer().write_secret(name.removeprefix("/") + "/bad name!", too_long)
+        SsmSecretWriter(Refusing).write_secret(name, SECRET)  # type: ignore[arg-type]
     assert SECRET not in "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert "ValidationException" in caplog.text
 
 
 def test_unreachable_store_is_an_outage_that_shows_no_secret(
