@@ -152,6 +152,8 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
 
 
 def _ministack(folder: Path, port: int, save_seconds: float) -> Child:
+    scratch = folder / "tmp"
+    scratch.mkdir(exist_ok=True, mode=0o700)
     environment = _inherited() | {
         "BIND_HOST": ports.LOOPBACK,
         "GATEWAY_PORT": str(port),
@@ -163,7 +165,7 @@ def _ministack(folder: Path, port: int, save_seconds: float) -> Child:
         "LAMBDA_EXECUTOR": "local",
         "PERSIST_STATE": "1",
         "STATE_DIR": str(folder / "ministack"),
-        "TMPDIR": str(folder),
+        "TMPDIR": str(scratch),
         "MOORAGE_SAVE_SECONDS": str(save_seconds),
     }
     launcher = ROOT / "local" / "ministack_launcher.py"

@@ -43,7 +43,8 @@ class FrontDoor:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Answer one HTTP request, as ASGI wants it."""
         request_id = str(uuid.uuid4())
-        response = await self._answer(scope, receive, request_id)
+        incoming = _Body(receive)
+        response = await self._answer(scope, incoming, request_id)
         method = scope["method"]
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         named = {name for name, _ in headers}
@@ -54,9 +55,11 @@ class FrontDoor:
         headers.append((b"apigw-requestid", request_id.encode()))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         body = b"" if method == "HEAD" else response.body
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await incoming.discard()
+        await send({"type": "http.response.body", "body": b""})
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Any, request_id: str) -> Response:
+    async def _answer(self, scope: MutableMapping[str, Any], incoming: _Body, request_id: str) -> Response:
         query = scope["query_string"]
         target = scope["raw_path"] + (b"?" + query if query else b"")
         request = Request(
@@ -74,7 +77,7 @@ class FrontDoor:
         declared = request.header("content-length")
         if declared.isdecimal() and int(declared) > limits.GATEWAY_BODY_BYTES:
             return _refused(limits.BODY_TOO_LARGE)
-        body = await _body(receive)
+        body = await incoming.read()
         if body is None:
             return _refused(limits.BODY_TOO_LARGE)
         return await self._invoke(replace(request, body=body))
@@ -158,21 +161,34 @@ class Server(uvicorn.Server):
         await self._serving
 
 
-async def _body(receive: Any) -> bytes | None:
-    """The whole body, or None when it exceeds what the gateway takes."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return b"".join(parts)
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limits.GATEWAY_BODY_BYTES:
-            return None
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
+class _Body:
+    """The body of one request, as it comes in."""
+
+    def __init__(self, receive: Any) -> None:
+        self._receive = receive
+        self._more = True
+
+    async def read(self) -> bytes | None:
+        """The whole body, or None when it exceeds what the gateway takes."""
+        parts: list[bytes] = []
+        size = 0
+        while self._more:
+            parts.append(await self._part())
+            size += len(parts[-1])
+            if size > limits.GATEWAY_BODY_BYTES:
+                return None
+        return b"".join(parts)
+
+    async def discard(self) -> None:
+        """Read what is left of it: a connection that is closed before would be reset, and the answer lost."""
+        while self._more:
+            await self._part()
+
+    async def _part(self) -> bytes:
+        message = await self._receive()
+        self._more = message["type"] == "http.request" and message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
 
 
 def _refused(refusal: limits.Refusal) -> Response:

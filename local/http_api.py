@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import re
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -206,6 +207,7 @@ def _headers(request: Request) -> tuple[dict[str, str], list[str]]:
             headers.setdefault("content-type", "application/octet-stream")
     else:
         headers["content-length"] = str(len(request.body))
+    headers["x-amzn-trace-id"] = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
     headers["x-forwarded-for"] = request.source_ip
     headers["x-forwarded-port"] = str(request.port)
     headers["x-forwarded-proto"] = "http"

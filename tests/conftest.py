@@ -3,6 +3,7 @@
 import pytest
 
 from local import emulators as local_emulators
+from tests.running_cloud import RunningCloud
 
 
 @pytest.fixture(scope="session")
@@ -10,3 +11,13 @@ def emulators(tmp_path_factory):
     """SeaweedFS and ministack, empty: endpoints and credentials of a `local.emulators.Emulators`."""
     with local_emulators.running(tmp_path_factory.mktemp("emulators"), keep=False) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def local_cloud(tmp_path_factory):
+    """All that `make run` starts: a `RunningCloud` with `endpoint`, `credentials` and `state`."""
+    cloud = RunningCloud(tmp_path_factory.mktemp("cloud") / "state")
+    try:
+        yield cloud.await_ready()
+    finally:
+        cloud.stop()

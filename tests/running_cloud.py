@@ -1,0 +1,83 @@
+"""A local cloud in a process of its own, as `make run` starts it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+READY_SECONDS = 110
+GONE_SECONDS = 30
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class RunningCloud:
+    """Starts on construction; `state` may be one that an earlier cloud has left."""
+
+    def __init__(self, state, port=None, save_seconds=30.0, command=(sys.executable, "-m", "local")):
+        self.state = state
+        self.port = port or free_port()
+        self.log = state.with_suffix(".log")
+        variables = {"PORT": str(self.port), "STATE": str(state), "SAVE_SECONDS": str(save_seconds)}
+        self._output = state.with_suffix(".out")
+        with self._output.open("wb") as output, self.log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [*command],
+                cwd=ROOT,
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+
+    def await_ready(self):
+        """Wait for the line that says so; self."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.output.endswith("\n"):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"not ready ({self.process.poll()}): {self.log.read_text('utf-8')}")
+            time.sleep(0.05)
+        return self
+
+    @property
+    def output(self):
+        return self._output.read_text("utf-8")
+
+    @property
+    def credentials(self):
+        return json.loads((self.state / "credentials.json").read_text("utf-8"))
+
+    @property
+    def endpoint(self):
+        return self.credentials["endpoint"]
+
+    @property
+    def children(self):
+        """The pids of the emulators."""
+        records = (self.state / "emulators").glob("*.pid")
+        return {record.stem: json.loads(record.read_text("utf-8"))["pid"] for record in records}
+
+    def stop(self):
+        """SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(GONE_SECONDS)
+
+    def kill(self):
+        """SIGKILL to everything at once, so that nobody can save anything any more."""
+        for pid in self.children.values():
+            os.kill(pid, signal.SIGSTOP)
+        os.killpg(self.process.pid, signal.SIGKILL)
+        for pid in self.children.values():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
