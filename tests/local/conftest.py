@@ -5,6 +5,7 @@ import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,17 +20,19 @@ FUNCTION_SECONDS = 2.0
 GATEWAY_SECONDS = 1.0
 
 
-def toy_function(name="toy", folder="toy", **changes):
-    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
-    settings = {
+def toy_function(**changes: Any) -> Function:
+    settings: dict[str, Any] = {
+        "name": "toy",
+        "arn": "arn:aws:lambda:us-east-1:000000000000:function:toy",
         "handler": "handler.handler",
+        "folder": DATA / "toy",
         "path": [],
         "environment": {"TABLE_NAME": "table"},
         "timeout": FUNCTION_SECONDS,
         "memory_mb": 512,
-        "log_group": f"/toy/{name}",
+        "log_group": "/toy",
     }
-    return Function(name=name, arn=arn, folder=DATA / folder, **(settings | changes))
+    return Function(**(settings | changes))
 
 
 @dataclass(frozen=True)

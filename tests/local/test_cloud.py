@@ -102,7 +102,7 @@ def test_tls_hello_at_the_port_is_answered_in_plain_http(local_cloud):
 
 def sockets_of(pid):
     descriptors = Path(f"/proc/{pid}/fd")
-    return {os.readlink(descriptor) for descriptor in descriptors.iterdir() if descriptor.is_symlink()}
+    return {str(descriptor.readlink()) for descriptor in descriptors.iterdir() if descriptor.is_symlink()}
 
 
 def test_every_listener_is_on_the_loopback_interface(local_cloud):

@@ -30,13 +30,12 @@ def test_numbers_are_those_of_the_platform():
 )
 @pytest.mark.parametrize("where", ["header", "path"])
 def test_request_line_and_headers_are_limited(toy, where, size, status, body):
-    start, end = ("GET /echo HTTP/1.1\r\nHost: here\r\nX-Pad: ", "")
-    if where == "path":
-        start, end = ("GET /echo/", " HTTP/1.1\r\nHost: here")
-    fixed = len(f"{start}{end}\r\nConnection: close\r\n")
-    if where == "path":
-        start, fixed = "GET /echo?", fixed
-    answer = wire.exchange(toy, f"{start}{'x' * (size - fixed)}{end}")
+    before, after = {
+        "header": ("GET /echo HTTP/1.1\r\nHost: here\r\nX-Pad: ", ""),
+        "path": ("GET /echo?", " HTTP/1.1\r\nHost: here"),
+    }[where]
+    rest = len(f"{before}{after}\r\nConnection: close\r\n")
+    answer = wire.exchange(toy, f"{before}{'x' * (size - rest)}{after}")
     assert answer.status == status
     assert body is None or answer.body == body
 
