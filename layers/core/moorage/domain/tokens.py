@@ -79,7 +79,7 @@ def parse_claims(claims: Mapping[str, Any], now: datetime) -> AccessToken:
             datetime.fromtimestamp(float(claims[name]), UTC) for name in ("iat", "nbf", "exp")
         )
         granted, refused = _actions(claims["granted"]), _actions(claims["refused"])
-    except (TypeError, ValueError, OverflowError, AttributeError, NameInvalid):
+    except (TypeError, ValueError, OverflowError, OSError, AttributeError, NameInvalid):
         raise TokenInvalid("the bearer token's claims are malformed") from None
     if now >= expires:
         raise TokenInvalid("the bearer token has expired")

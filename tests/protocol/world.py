@@ -1,0 +1,114 @@
+"""The whole registry in one process: the real application and services over adapters in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.testclient import TestClient
+
+from moorage.adapters.memory import MemorySigningKeySource, MemoryStorage, MemoryTable
+from moorage.bootstrap import registry, token
+from moorage.domain.principals import SUPERUSERS, VIEWERS, ServiceAccount
+from moorage.ports import PublicKey, SigningKey
+from moorage.services.accounts import AccountAdministration
+from moorage.web import registry as registry_web
+from moorage.web import token as token_web
+from moorage.web.call import RegistryServices
+from tests.unit.faults import Faults
+
+HOST = "registry.example"
+
+
+@dataclass
+class Clock:
+    """A clock that a test can set."""
+
+    now: datetime = field(default_factory=lambda: datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+def new_signing_key(kid: str) -> tuple[SigningKey, PublicKey]:
+    private = ec.generate_private_key(ec.SECP256R1())
+    private_pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    public_pem = (
+        private.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+    return SigningKey(kid, private_pem), PublicKey(kid, public_pem, None)
+
+
+# Making a key takes longer than most tests.
+_SIGNING, _PUBLIC = new_signing_key("first")
+
+
+@dataclass
+class World:
+    """A registry with the organisations ``demo`` and ``other``, and clients of it.
+
+    ``table`` and ``storage`` are what is stored; the services reach them through ``faults``.
+    """
+
+    clock: Clock
+    table: MemoryTable
+    storage: MemoryStorage
+    faults: Faults
+    accounts: AccountAdministration
+    signing: SigningKey
+    services: RegistryServices
+    registry: TestClient
+    tokens: TestClient
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def add_account(self, org: str, name: str, *groups: str) -> None:
+        account = self.accounts.create_service_account(org, name, groups=groups)
+        self.keys[f"{org}/{name}"] = self.accounts.add_key(account, "laptop").secret
+
+    def token(self, who: str, *scopes: str) -> str:
+        response = self.tokens.get("/token", params={"scope": scopes}, auth=("<token>", self.keys[who]))
+        assert response.status_code == 200, response.text
+        return str(response.json()["token"])
+
+    def auth(self, who: str, *scopes: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(who, *scopes)}"}
+
+    def all_of(self, who: str, *names: str) -> dict[str, str]:
+        return self.auth(who, *(f"repository:{name}:*" for name in names))
+
+    def account(self, who: str) -> ServiceAccount:
+        org, _, name = who.partition("/")
+        return ServiceAccount(org, name)
+
+
+@contextmanager
+def registry_in_memory(domain: str | None = None, **table_options: Any) -> Iterator[World]:
+    """A fresh registry with its clients."""
+    clock, table, storage, faults = Clock(), MemoryTable(**table_options), MemoryStorage(), Faults()
+    table.publish(_PUBLIC)
+    services = registry.assemble(faults.wrap(table), faults.wrap(storage), clock, domain)
+    issuing = token.assemble(faults.wrap(table), faults.wrap(MemorySigningKeySource(_SIGNING)), clock)
+    # Not entered: a portal per client would cost more than all else, and the applications have no lifespan.
+    registry_client = TestClient(
+        registry_web.create_application(services), base_url=f"https://{HOST}", follow_redirects=False
+    )
+    token_client = TestClient(token_web.create_application(issuing, domain), base_url=f"https://{HOST}")
+    accounts = AccountAdministration(table, clock)
+    world = World(clock, table, storage, faults, accounts, _SIGNING, services, registry_client, token_client)
+    for org in ("demo", "other"):
+        accounts.create_organisation(org)
+        world.add_account(org, "admin", SUPERUSERS)
+        world.add_account(org, "viewer", VIEWERS)
+    yield world

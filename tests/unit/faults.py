@@ -1,0 +1,69 @@
+"""Dependencies that fail when a test says so, and that remember what they were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from moorage.domain.errors import Unavailable
+
+
+class Faults:
+    """Counts the calls of everything it has wrapped, and lets the one that a test names fail."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self._error: Callable[[], Exception] = lambda: Unavailable("the dependency failed")
+        self._at: int | None = None
+        self._named: str | None = None
+        self._lost = False
+
+    def wrap(self, target: Any) -> Any:
+        """``target``, every public method of which goes through here."""
+        return _Wrapped(target, self)
+
+    @contextmanager
+    def failing(
+        self,
+        *,
+        at: int | None = None,
+        named: str | None = None,
+        lost: bool = False,
+        error: Callable[[], Exception] | None = None,
+    ) -> Iterator[None]:
+        """The ``at``-th call from now on (from 0), or every call of the method ``named``, fails before it does
+        anything; or, ``lost``, after it has done all, as when an answer is lost.
+        """
+        before = self._error
+        self.calls.clear()
+        self._at, self._named, self._lost, self._error = at, named, lost, error or before
+        try:
+            yield
+        finally:
+            self._at, self._named, self._error = None, None, before
+
+    def call(self, name: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Make one call, unless it has to fail."""
+        fails = len(self.calls) == self._at or name == self._named
+        self.calls.append(name)
+        if fails and not self._lost:
+            raise self._error()
+        answer = method(*arguments, **named)
+        if fails:
+            raise self._error()
+        return answer
+
+
+class _Wrapped:
+    def __init__(self, target: Any, faults: Faults) -> None:
+        self._target = target
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._target, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            return self._faults.call(name, method, *arguments, **named)
+
+        return call
