@@ -2,12 +2,8 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
-from pathlib import Path
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -17,36 +13,9 @@ from aws_lambda_powertools import Logger
 from moorage.adapters.key_pairs import new_key_pair
 from moorage.bootstrap.secrets import Settings, dispatcher
 from moorage.services.secrets import SecretNames, Secrets
+from tests.handlers.cloudformation import CloudFormation
+from tests.handlers.conftest import event
 from tests.unit.secret_fakes import MemorySecretRecords, MemorySecretWriter, Writes
-
-EVENTS = Path(__file__).parents[2] / "events"
-
-
-class CloudFormation(ThreadingHTTPServer):
-    """Receives answers as the presigned URL does; ``statuses`` are given out first, then 200."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.received: list[tuple[str, dict[str, str], dict[str, str]]] = []
-        self.statuses: list[int] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/response?X-Amz-Signature=0"
-
-
-class Answers(BaseHTTPRequestHandler):
-    server: CloudFormation
-
-    def do_PUT(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.received.append((self.path, dict(self.headers), body))
-        self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *arguments: object) -> None:
-        """Silence."""
 
 
 class Function:
@@ -85,24 +54,18 @@ def function() -> Function:
     return Function()
 
 
-@pytest.fixture
-def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moorage.web.custom_resource.time.sleep", lambda _seconds: None)
-    with CloudFormation() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
-def event(name: str, server: CloudFormation | None = None, **changes: Any) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
-    return loaded | ({"ResponseURL": server.url} if server else {}) | changes
+def answered_to(server: CloudFormation, name: str, **changes: Any) -> dict[str, Any]:
+    """An event of CloudFormation that wants its answer at ``server``."""
+    return event(f"cloudformation-{name}", ResponseURL=server.url, **changes)
 
 
 def test_create_makes_the_secrets_and_answers(function: Function, cloudformation: CloudFormation) -> None:
-    create = event("cloudformation-create", cloudformation)
+    create = answered_to(cloudformation, "create")
     function.handle(create, None)
     ((path, headers, answer),) = cloudformation.received
     assert path.endswith("?X-Amz-Signature=0")
@@ -121,7 +84,7 @@ def test_repeated_create_answers_alike_and_replaces_nothing(
     function: Function, cloudformation: CloudFormation
 ) -> None:
     for _ in range(2):
-        function.handle(event("cloudformation-create", cloudformation), None)
+        function.handle(answered_to(cloudformation, "create"), None)
     first, second = cloudformation.received
     assert first[2] == second[2]
     assert {len(versions) for versions in function.writer.versions.values()} == {1}
@@ -131,9 +94,9 @@ def test_repeated_create_answers_alike_and_replaces_nothing(
 def test_update_and_delete_leave_the_keys_and_keep_the_name(
     function: Function, cloudformation: CloudFormation, kind: str
 ) -> None:
-    function.handle(event("cloudformation-create", cloudformation), None)
+    function.handle(answered_to(cloudformation, "create"), None)
     before = function.writes.count
-    function.handle(event(f"cloudformation-{kind}", cloudformation), None)
+    function.handle(answered_to(cloudformation, kind), None)
     assert function.writes.count == before
     created, answered = (answer for _, _, answer in cloudformation.received)
     assert answered["Status"] == "SUCCESS"
@@ -141,7 +104,7 @@ def test_update_and_delete_leave_the_keys_and_keep_the_name(
 
 
 def test_update_makes_what_is_missing(function: Function, cloudformation: CloudFormation) -> None:
-    function.handle(event("cloudformation-update", cloudformation), None)
+    function.handle(answered_to(cloudformation, "update"), None)
     assert len(function.writer.versions) == 4
 
 
@@ -149,7 +112,7 @@ def test_update_makes_what_is_missing(function: Function, cloudformation: CloudF
 def test_failed_create_is_answered_at_once_and_a_retry_succeeds(
     function: Function, cloudformation: CloudFormation, number: int
 ) -> None:
-    create = event("cloudformation-create", cloudformation)
+    create = answered_to(cloudformation, "create")
     with function.writes.dying_before(number):
         function.handle(create, None)
     failed = cloudformation.received[0][2]
@@ -162,7 +125,7 @@ def test_failed_create_is_answered_at_once_and_a_retry_succeeds(
 
 
 def test_unknown_request_is_answered_as_failed(function: Function, cloudformation: CloudFormation) -> None:
-    function.handle(event("cloudformation-create", cloudformation, RequestType="Import"), None)
+    function.handle(answered_to(cloudformation, "create", RequestType="Import"), None)
     assert cloudformation.received[0][2]["Status"] == "FAILED"
     assert function.writes.count == 0
 
@@ -171,7 +134,7 @@ def test_answer_is_repeated_until_the_store_takes_it(
     function: Function, cloudformation: CloudFormation
 ) -> None:
     cloudformation.statuses = [503, 500, 503]
-    function.handle(event("cloudformation-create", cloudformation), None)
+    function.handle(answered_to(cloudformation, "create"), None)
     assert len(cloudformation.received) == 4
 
 
@@ -181,13 +144,12 @@ def test_answer_that_is_never_taken_fails_the_invocation_without_showing_the_url
 ) -> None:
     cloudformation.statuses = list(statuses)
     with pytest.raises(OSError, match="refused the answer") as caught:
-        function.handle(event("cloudformation-create", cloudformation), None)
+        function.handle(answered_to(cloudformation, "create"), None)
     assert "Signature" not in str(caught.value)
     assert caught.value.__suppress_context__
     assert len(cloudformation.received) == attempts
 
 
-@pytest.mark.usefixtures("cloudformation")
 def test_answer_to_a_closed_port_fails_the_invocation(function: Function) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -202,7 +164,7 @@ def test_answer_goes_to_no_file(function: Function) -> None:
 
 
 def test_schedule_rotates_only_what_is_old(function: Function, cloudformation: CloudFormation) -> None:
-    function.handle(event("cloudformation-create", cloudformation), None)
+    function.handle(answered_to(cloudformation, "create"), None)
     assert function.handle(event("schedule"), None) == {"rotated": []}
     function.now += timedelta(days=30)
     assert function.handle(event("schedule"), None) == {"rotated": ["signing-key", "upload-key"]}
@@ -212,7 +174,7 @@ def test_schedule_rotates_only_what_is_old(function: Function, cloudformation: C
 def test_failed_rotation_fails_the_invocation_so_that_it_is_retried(
     function: Function, cloudformation: CloudFormation
 ) -> None:
-    function.handle(event("cloudformation-create", cloudformation), None)
+    function.handle(answered_to(cloudformation, "create"), None)
     function.now += timedelta(days=30)
     with function.writes.dying_before(1), pytest.raises(Exception, match="died"):
         function.handle(event("schedule"), None)
@@ -227,8 +189,8 @@ def test_event_of_another_kind_is_refused(function: Function, stranger: dict[str
 
 
 def test_log_and_answers_show_no_secret(function: Function, cloudformation: CloudFormation) -> None:
-    for name in ("cloudformation-create", "cloudformation-update", "cloudformation-delete"):
-        function.handle(event(name, cloudformation), None)
+    for name in ("create", "update", "delete"):
+        function.handle(answered_to(cloudformation, name), None)
     function.now += timedelta(days=30)
     result = function.handle(event("schedule"), None)
     shown = function.log.getvalue() + json.dumps(cloudformation.received) + json.dumps(result)
