@@ -18,8 +18,8 @@ def listen(port: int) -> socket.socket:
     Raises:
         PortTakenError: another process listens there.
     """
-    # asyncio switches Nagle's algorithm off only for sockets that say they are TCP; with it, each answer in two
-    # writes waits 40 ms for an acknowledgement.
+    # asyncio switches Nagle's algorithm off only for sockets that say they are TCP; with it, each answer in
+    # two writes waits 40 ms for an acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
