@@ -76,7 +76,9 @@ class MemorySecretRecords:
         ending = [
             (key, created)
             for key, created in self.published.values()
-            if key.kid != except_kid and key.not_after is None and created <= published_before
+            if key.kid != except_kid
+            and created <= published_before
+            and (key.not_after is None or key.not_after > at)
         ]
         for key, created in ending:
             self.published[key.kid] = replace(key, not_after=at), created

@@ -258,3 +258,51 @@ def test_leftovers_of_an_earlier_stack_of_the_same_name_are_replaced(world: Worl
     world.secrets.ensure()
     world.check()
     assert "left over" not in {world.writer.latest(name) for name in ALL}
+
+
+def test_replacement_ends_every_old_key_now_and_renews_both_upload_keys(world: World) -> None:
+    world.secrets.ensure()
+    old = world.signing_key()
+    uploads = [world.writer.latest(f"/m/upload-key/{kid}") for kid in "ab"]
+    world.now += timedelta(minutes=1)
+    assert world.secrets.replace() == ["signing-key", "upload-key"]
+    world.check()
+    assert not world.verifies(old)
+    assert world.verifies(world.signing_key())
+    assert not {world.writer.latest(f"/m/upload-key/{kid}") for kid in "ab"} & set(uploads)
+    assert len(world.writer.versions[NAMES.bootstrap]) == 1
+
+
+def test_replacement_ends_at_once_what_a_rotation_had_left_for_a_day(world: World) -> None:
+    world.secrets.ensure()
+    old = world.signing_key()
+    world.now += LIFETIME
+    world.secrets.rotate()
+    world.now += timedelta(minutes=1)
+    assert world.verifies(old)
+    world.secrets.replace()
+    assert not world.verifies(old)
+    world.check()
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_replacement_that_dies_before_any_write_is_made_good_by_a_repetition(
+    world: World, number: int
+) -> None:
+    world.secrets.ensure()
+    old = world.signing_key()
+    world.now += timedelta(minutes=1)
+    with world.writes.dying_before(number), pytest.raises(Unavailable):
+        world.secrets.replace()
+    world.check()
+    world.now += timedelta(minutes=1)
+    world.secrets.replace()
+    world.check()
+    assert not world.verifies(old)
+
+
+def test_replacement_has_no_more_writes_than_the_ones_it_is_killed_at(world: World) -> None:
+    world.secrets.ensure()
+    before = world.writes.count
+    world.secrets.replace()
+    assert world.writes.count - before == 8

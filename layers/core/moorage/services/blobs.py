@@ -83,10 +83,12 @@ class BlobAccess:
         Raises:
             BlobUnknown: this repository does not hold it.
         """
-        if self._blobs.remove_link(repository, digest) is None:
-            # What is stored and not linked yet would otherwise come back with the next question for it.
-            self.find(repository, digest)
-            self._blobs.remove_link(repository, digest)
+        held = self._blobs.remove_link(repository, digest) is not None
+        # What other uploads of it have stored and not linked would come back with the next question for it.
+        while self._linking.settle(repository, digest) is not None:
+            held = self._blobs.remove_link(repository, digest) is not None or held
+        if not held:
+            raise _unknown()
 
     def _find_in(self, source: Repository, principal: str, digest: Digest) -> BlobLink | None:
         if not isinstance(self._authorization.decide(principal, Permission.PULL, source), Allow):
