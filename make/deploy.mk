@@ -21,10 +21,11 @@ $(SAM_READY): environments/sam/pyproject.toml environments/sam/uv.lock $(UV_READ
 	@touch $@
 
 validate: $(SAM_READY) ## the template, by SAM's and CloudFormation's own rules
-	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate
+	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 	@.venv-sam/bin/cfn-lint template.yaml
 
 build: $(SAM_READY) ## what would be deployed, into .aws-sam (RUNTIME=python3.13, ARCHITECTURE=arm64)
+	@command -v '$(RUNTIME)' >/dev/null || { echo 'building needs $(RUNTIME) on the PATH; RUNTIME= names another one' >&2; exit 1; }
 	@$(SAM) build $(SAM_PARAMETERS)
 	@du -sh .aws-sam/build/*Layer/python .aws-sam/build/*Function
 
@@ -32,4 +33,5 @@ deploy: build ## the stack, to the AWS account of the environment
 	@$(SAM) deploy $(SAM_PARAMETERS)
 
 deploy-local: $(SAM_READY) $(DEV_READY) $(EMULATORS_READY) ## sam build and deploy to an emulator, then a push and a pull
+	@command -v skopeo >/dev/null || { echo 'deploy-local needs skopeo (apt install skopeo)' >&2; exit 1; }
 	@UV='$(CURDIR)/$(UV)' .venv/bin/pytest --capture=no --durations=5 tests/deploy

@@ -11,7 +11,7 @@ import pytest
 from aws_lambda_powertools import Logger
 
 from moorage.adapters.key_pairs import new_key_pair
-from moorage.bootstrap.secrets import Settings, dispatcher
+from moorage.bootstrap.secrets import REPLACE, Settings, dispatcher
 from moorage.services.secrets import SecretNames, Secrets
 from tests.handlers.cloudformation import CloudFormation
 from tests.handlers.conftest import event
@@ -181,7 +181,16 @@ def test_failed_rotation_fails_the_invocation_so_that_it_is_retried(
     assert function.handle(event("schedule"), None) == {"rotated": ["signing-key", "upload-key"]}
 
 
-@pytest.mark.parametrize("stranger", [{}, {"detail-type": "Object Created"}, {"Records": []}])
+def test_operator_has_the_keys_replaced(function: Function, cloudformation: CloudFormation) -> None:
+    function.handle(answered_to(cloudformation, "create"), None)
+    function.now += timedelta(minutes=1)
+    assert function.handle(REPLACE, None) == {"replaced": ["signing-key", "upload-key"]}
+    assert not function.leaks(function.log.getvalue())
+
+
+@pytest.mark.parametrize(
+    "stranger", [{"action": "replace"}, {}, {"detail-type": "Object Created"}, {"Records": []}]
+)
 def test_event_of_another_kind_is_refused(function: Function, stranger: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="neither"):
         function.handle(stranger, None)

@@ -59,6 +59,7 @@ def test_table_is_on_demand_recoverable_and_without_local_indexes(template: Temp
     (table,) = template.of_type("AWS::DynamoDB::Table").values()
     properties = table["Properties"]
     assert _outlives_the_stack(table)
+    assert properties["DeletionProtectionEnabled"] is True
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}

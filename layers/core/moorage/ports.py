@@ -380,7 +380,7 @@ class SecretRecords(Protocol):
         """Publish a key, so that what its private half signs can be verified."""
 
     def retire_verification_keys(self, *, published_before: datetime, except_kid: str, at: datetime) -> int:
-        """Give each published key an end, if it has none and was published long enough ago; how many."""
+        """Let each key that was published long enough ago end, unless it ends before; how many changed."""
 
     def find_bootstrap(self) -> str | None:
         """SHA-256, in hexadecimal, of the bootstrap credential; strongly consistent."""

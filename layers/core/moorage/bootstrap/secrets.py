@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Mapping[str, Any], object], dict[str, Any]]
 
+REPLACE = {"action": "replace-keys"}
+"""The event with which an operator has all keys replaced at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -50,7 +53,7 @@ class Settings:
 
 
 def create(environ: Mapping[str, str]) -> Handler:
-    """The handler of both triggers: CloudFormation's custom resource and the schedule."""
+    """The handler of CloudFormation's custom resource, the schedule and an operator's order."""
     settings = Settings.read(environ)
     secrets = Secrets(
         writer=connect_secret_writer(),
@@ -68,10 +71,10 @@ def dispatcher(secrets: Secrets, logger: Logger) -> Handler:
     resource = CustomResource(secrets.ensure, logger)
 
     def handle(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-        """Answer CloudFormation, or rotate.
+        """Answer CloudFormation, rotate, or replace.
 
         Raises:
-            ValueError: the event is of neither kind.
+            ValueError: the event is of no known kind.
 
         """
         if "RequestType" in event:
@@ -81,6 +84,10 @@ def dispatcher(secrets: Secrets, logger: Logger) -> Handler:
             rotated = secrets.rotate()
             logger.info("rotation", rotated=rotated)
             return {"rotated": rotated}
-        raise ValueError("neither a custom resource's event nor a scheduled one")
+        if event == REPLACE:
+            replaced = secrets.replace()
+            logger.warning("replacement", replaced=replaced)
+            return {"replaced": replaced}
+        raise ValueError("neither a custom resource's event nor a scheduled one nor an order to replace")
 
     return handle

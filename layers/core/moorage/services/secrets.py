@@ -91,13 +91,32 @@ class Secrets:
         rotated = []
         signing = self.records.find_state(SIGNING_KEY)
         if signing is not None and self._is_due(signing):
-            self._rotate_signing_key()
+            self._end_other_signing_keys(self._make_signing_key(), grace=RETIREMENT, unsettled=UNSETTLED)
             rotated.append(SIGNING_KEY)
         upload = self.records.find_state(UPLOAD_KEY)
         if upload is not None and self._is_due(upload):
             self._rotate_upload_key(upload)
             rotated.append(UPLOAD_KEY)
         return rotated
+
+    def replace(self) -> list[str]:
+        """Replace all keys whatever their age and end the old ones now, because somebody may know them; the
+        names of those that were replaced.
+
+        Until every environment has read the new signing key, some tokens are refused that were just issued.
+
+        Raises:
+            Unavailable: a dependency failed; a repetition replaces the keys once more.
+
+        """
+        self._end_other_signing_keys(self._make_signing_key(), grace=timedelta(0), unsettled=timedelta(0))
+        replaced = [SIGNING_KEY]
+        for _ in UPLOAD_KIDS:
+            upload = self.records.find_state(UPLOAD_KEY)
+            if upload is not None:
+                self._rotate_upload_key(upload)
+                replaced = [SIGNING_KEY, UPLOAD_KEY]
+        return replaced
 
     def _is_due(self, state: SecretState) -> bool:
         return self.clock() - state.created >= self.lifetime
@@ -114,14 +133,16 @@ class Secrets:
         state = SecretState(pair.kid, version, version, now)
         return state if self.records.record_state(SIGNING_KEY, state) else None
 
-    def _rotate_signing_key(self) -> None:
-        state = self._make_signing_key()
-        # Only the run whose key came into use ends the others.
-        if state is not None:
+    def _end_other_signing_keys(
+        self, current: SecretState | None, *, grace: timedelta, unsettled: timedelta
+    ) -> None:
+        """Let the published keys end after ``grace``, but for one in use and those of unfinished runs."""
+        # A run whose key did not come into use ends none: the one that overtook it does.
+        if current is not None:
             self.records.retire_verification_keys(
-                published_before=state.created - UNSETTLED,
-                except_kid=state.kid,
-                at=state.created + RETIREMENT,
+                published_before=current.created - unsettled,
+                except_kid=current.kid,
+                at=current.created + grace,
             )
 
     def _make_upload_keys(self) -> None:

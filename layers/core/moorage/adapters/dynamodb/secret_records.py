@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.adapters.dynamodb.writes import Write
 
 _LATER_GENERATION_WINS = f"{ABSENT} OR #generation < :generation"
-_HAS_NO_END = f"{PRESENT} AND attribute_not_exists(#not_after)"
+_ENDS_LATER = f"{PRESENT} AND (attribute_not_exists(#not_after) OR #not_after > :at)"
 
 
 class DynamoSecretRecords:
@@ -54,19 +54,18 @@ class DynamoSecretRecords:
         self._holds(put(row(keys.signing_key(key.kid), "signing-key", attributes), ABSENT))
 
     def retire_verification_keys(self, *, published_before: datetime, except_kid: str, at: datetime) -> int:
-        """Give each key that has none an end, after which its row goes too."""
+        """Give each key that has none, or a later one, an end, after which its row goes too."""
+        end = _epoch(at)
         published = self._table.query_all(keys.Key(keys.SIGNING_KEYS, ""), "kid", "created", "not_after")
         ending = [
             each["kid"]
             for each in published
-            if "not_after" not in each
+            if each.get("not_after", end + 1) > end
             and each["kid"] != except_kid
             and each["created"] <= published_before.timestamp()
         ]
         change = "SET #not_after = :at, #ttl = :at"
-        return sum(
-            self._holds(update(keys.signing_key(kid), change, _HAS_NO_END, at=_epoch(at))) for kid in ending
-        )
+        return sum(self._holds(update(keys.signing_key(kid), change, _ENDS_LATER, at=end)) for kid in ending)
 
     def find_bootstrap(self) -> str | None:
         """SHA-256 of the bootstrap credential."""
