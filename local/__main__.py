@@ -1,6 +1,6 @@
 """`python -m local`: the whole registry on this machine.
 
-Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30).
+Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30), DOMAIN (none).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def _settings() -> cloud.Settings:
         port=int(os.environ.get("PORT") or "5000"),
         s3_port=int(s3_port) if s3_port else None,
         save_seconds=float(os.environ.get("SAVE_SECONDS") or "30"),
+        domain=os.environ.get("DOMAIN") or "",
     )
 
 

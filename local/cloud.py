@@ -43,6 +43,8 @@ class Settings:
     s3_port: int | None = None
     """The port of the S3 front; one that is free when it is None."""
     save_seconds: float = 30.0
+    domain: str = ""
+    """The registry domain, below which each organisation has a host; none when it is empty."""
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -114,7 +116,8 @@ class _Cloud:
     def _declared(self) -> Stack:
         place = Place(_STACK, self._running.region, emulators.ACCOUNT)
         # The bucket is no host name on the loopback interface.
-        return template.load(self._settings.root / "template.yaml", place, {"S3AddressingStyle": "path"})
+        parameters = {"S3AddressingStyle": "path", "RegistryDomain": self._settings.domain}
+        return template.load(self._settings.root / "template.yaml", place, parameters)
 
     def _credentials(self, stack: Stack, port: int) -> str:
         """Store how to log in; the line that says so."""
