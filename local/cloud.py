@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CREDENTIALS = "credentials.json"
 PASSWORD = "password"  # noqa: S105 - the name of a file
+ADMIN_ENVIRONMENT = "admin-environment.json"
 
 _STACK = "moorage-local"
 _WATCH_SECONDS = 1.0
@@ -123,7 +124,10 @@ class _Cloud:
         """Store how to log in; the line that says so."""
         known = self._state.read(CREDENTIALS) or {}
         os.environ.update(self._running.environment)
-        login = demo.ensure(stack.output("TableName"), known.get("password"))
+        table = stack.output("TableName")
+        login = demo.ensure(table, known.get("password"))
+        # What `moorage-admin` has to find in its environment to make more accounts while this runs.
+        self._state.write(ADMIN_ENVIRONMENT, {"TABLE_NAME": table, **self._running.environment})
         parameters = aws.client(self._running, "ssm")
         bootstrap = parameters.get_parameter(Name=stack.output("BootstrapParameter"), WithDecryption=True)
         host = f"{ports.LOOPBACK}:{port}"
