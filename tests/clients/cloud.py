@@ -52,15 +52,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Cloud]:
-    """A local cloud with its state and its log below ``folder``, until the block ends."""
+def running(folder: Path, *, domain: str = "") -> Iterator[Cloud]:
+    """A local cloud with its state and its log below ``folder``, until the block ends; with a ``domain``, every
+    organisation has a host below it.
+    """
     state = folder / "state"
     log = folder / "cloud.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "local"],
             cwd=ROOT,
-            env={**os.environ, "PORT": str(free_port()), "STATE": str(state)},
+            env={**os.environ, "PORT": str(free_port()), "STATE": str(state), "DOMAIN": domain},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,11 @@ MAKERS: dict[str, Maker] = {
     "skopeo": lambda folder, _log, _stack: Skopeo(folder),
     "crane": lambda folder, _log, _stack: Crane(folder),
 }
+
+
+def pytest_configure() -> None:
+    """Let a polite end of the run stop what the run has started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +15,13 @@ from tests.conformance import summary
 from tests.conformance.tool import Target
 
 REPOSITORIES = ("conformance1", "conformance2")
+OWN_REPOSITORIES = ("conformance3", "conformance4")
+DOMAIN = "moorage.test"
+
+
+def pytest_configure() -> None:
+    """Let a polite end of the run stop what the run has started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,10 +30,24 @@ def table() -> None:
 
 
 @pytest.fixture(scope="session")
-def moorage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with cloud.running(tmp_path_factory.mktemp("cloud")) as running:
-        first, second = (f"{running.org}/{name}" for name in REPOSITORIES)
-        yield Target(running.endpoint, running.admin, (first, second))
+def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cloud.Cloud]:
+    with cloud.running(tmp_path_factory.mktemp("cloud"), domain=DOMAIN) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_host(local_cloud: cloud.Cloud) -> Target:
+    """The host where every organisation's repositories are, by HOST/ORG/IMAGE."""
+    first, second = (f"{local_cloud.org}/{name}" for name in REPOSITORIES)
+    return Target(local_cloud.endpoint, local_cloud.admin, (first, second))
+
+
+@pytest.fixture(scope="session")
+def own_host(local_cloud: cloud.Cloud) -> Target:
+    """The organisation's own host, by ORG.DOMAIN/IMAGE. No name server knows it: the front door is its own proxy."""
+    port = local_cloud.host.rpartition(":")[2]
+    endpoint = f"http://{local_cloud.org}.{DOMAIN}:{port}"
+    return Target(endpoint, local_cloud.admin, OWN_REPOSITORIES, proxy=local_cloud.endpoint)
 
 
 @pytest.fixture(scope="session")

@@ -26,15 +26,18 @@ class Finished:
     report: Report
 
 
-@pytest.fixture(scope="module", params=["1.1", "dev"])
-def finished(request: pytest.FixtureRequest, moorage: Target) -> Finished:
-    version: str = request.param
-    folder = RESULTS / version
+@pytest.fixture(
+    scope="module", params=[("1.1", "shared_host"), ("dev", "shared_host"), ("1.1", "own_host")], ids="-".join
+)
+def finished(request: pytest.FixtureRequest) -> Finished:
+    version, host = request.param
+    target: Target = request.getfixturevalue(host)
+    folder = RESULTS / f"{version}-{host}"
     with summary.timed() as clock:
-        status = tool.run(version, moorage, folder)
+        status = tool.run(version, target, folder)
     found = report.read(folder)
-    summary.write(version, found, clock.seconds)
-    return Finished(version, moorage, folder, status, found)
+    summary.write(f"{version}, {host.replace('_', ' ')}", found, clock.seconds)
+    return Finished(version, target, folder, status, found)
 
 
 def excused(finished: Finished) -> dict[str, int]:

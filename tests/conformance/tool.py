@@ -71,6 +71,8 @@ class Target:
     endpoint: str
     account: Account
     repositories: tuple[str, str]
+    proxy: str = ""
+    """What leads to the endpoint when its host name does not."""
 
 
 def path() -> Path:
@@ -121,6 +123,7 @@ def environment(version: str, target: Target, folder: Path) -> dict[str, str]:
         "OCI_LOG": config["logging"],
         "OCI_RESULTS_DIR": config["resultsDir"],
         "OCI_VERSION": config["version"],
+        **({"HTTP_PROXY": target.proxy} if target.proxy else {}),
         **_variables("OCI_API", config["apis"]),
         **_variables("OCI_DATA", config["data"]),
     }
