@@ -3,6 +3,7 @@
 import os
 import uuid
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -61,7 +62,7 @@ def table(request):
 def bucket(emulators):
     """A bucket for all tests."""
     name = f"contract-{uuid.uuid4()}"
-    client = botocore.session.get_session().create_client(
+    client: Any = botocore.session.get_session().create_client(
         "s3",
         endpoint_url=emulators.s3_endpoint_url,
         region_name=emulators.region,

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_session_finished_by_two_at_once_brings_one_link(table):
         upload = session(f"{number}f")
         table.create_session(upload)
         blobs = [link(f"{number} {name}") for name in "ab"]
-        results = together(*[lambda blob=blob, upload=upload: connect(table, blob, upload) for blob in blobs])
+        results = together(*[partial(connect, table, blob, upload) for blob in blobs])
         linked = [blob for blob in blobs if table.find_link(APP, blob.digest)]
         assert sorted(type(result).__name__ for result in results) == ["BlobUploadUnknown", "NoneType"]
         assert [table.find_session(APP, upload.id).digest] == [blob.digest for blob in linked]
@@ -104,7 +105,7 @@ def test_link_put_again_through_another_object_takes_its_place(table):
 def test_links_put_at_once_through_two_objects_leave_the_reference_of_the_one_that_stands(table):
     for number in range(8):
         blobs = [link(number, key=f"api/{number}/{name}") for name in "abc"]
-        together(*[lambda blob=blob: connect(table, blob) for blob in blobs])
+        together(*[partial(connect, table, blob) for blob in blobs])
         standing = table.find_link(APP, digest(number))
         referred = [blob.key for blob in blobs if table.references(blob.key, 10)]
         assert referred == [standing.key]
@@ -124,9 +125,7 @@ def test_link_put_while_it_is_removed_stands_with_its_reference_or_not_at_all(ta
     for number in range(15):
         blob = link(number)
         connect(table, blob)
-        together(
-            lambda blob=blob: connect(table, blob), lambda blob=blob: table.remove_link(APP, blob.digest)
-        )
+        together(partial(connect, table, blob), partial(table.remove_link, APP, blob.digest))
         if table.find_link(APP, blob.digest):
             assert table.references(blob.key, 10) == [(APP, blob.digest)]
 

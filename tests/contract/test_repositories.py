@@ -1,3 +1,5 @@
+from functools import partial
+
 from moorage.adapters import keys
 from moorage.ports import RepositoryRecord
 from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG
@@ -29,7 +31,7 @@ def test_repository_that_exists_stays_as_it_is(table):
 
 def test_repository_made_by_many_at_once_is_one(table):
     records = [RepositoryRecord(APP, f"id-{number}", NOW) for number in range(12)]
-    results = together(*[lambda record=record: table.create_repository(record) for record in records])
+    results = together(*[partial(table.create_repository, record) for record in records])
     assert set(results) == {table.find_repository(APP)}
 
 

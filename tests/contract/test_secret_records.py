@@ -1,90 +1,68 @@
-"""The port ``SecretRecords``: later generations win, retired keys keep verifying until their end."""
-
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from moorage.adapters.dynamodb.secret_records import DynamoSecretRecords
-from moorage.ports import PublicKey, SecretRecords, SecretState, VerificationKeys
+from moorage.ports import PublicKey, SecretState
+from tests.contract.threads import together
 from tests.unit.secret_fakes import MemorySecretRecords, Writes
 
-NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-DAY = timedelta(days=1)
+# The rows keep whole seconds: TTL and conditions compare numbers.
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+STATE = SecretState(kid="kid-1", version=3, generation=5, created=NOW)
 
 
-@pytest.fixture
-def records(request, table):
-    """Both implementations: the fixture ``table`` says which."""
-    if hasattr(table, "table"):
-        return DynamoSecretRecords(table.table)
-    return MemorySecretRecords(Writes())
+@pytest.fixture(params=["memory", "dynamo"])
+def records(request):
+    if request.param == "memory":
+        return MemorySecretRecords(Writes())
+    return DynamoSecretRecords(request.getfixturevalue("dynamo_table")._table)
 
 
-def published(records: SecretRecords, table: VerificationKeys) -> dict[str, PublicKey]:
-    """What a verifier sees."""
-    if isinstance(records, MemorySecretRecords):
-        return {kid: key for kid, (key, _) in records.published.items()}
-    return {key.kid: key for key in table.verification_keys()}
-
-
-def test_nothing_is_recorded_at_first(records: SecretRecords) -> None:
-    assert records.find_state("signing-key") is None
+def test_state_that_was_never_recorded_is_none(records):
+    assert records.find_state("signing") is None
     assert records.find_bootstrap() is None
 
 
-def test_state_is_found_as_it_was_recorded(records: SecretRecords) -> None:
-    state = SecretState("kid", version=3, generation=7, created=NOW)
-    assert records.record_state("signing-key", state)
-    assert records.find_state("signing-key") == state
-    assert records.find_state("upload-key") is None
+def test_state_is_found_as_it_was_recorded(records):
+    assert records.record_state("signing", STATE)
+    assert records.find_state("signing") == STATE
+    assert records.find_state("upload") is None
 
 
-def test_later_generation_replaces_an_earlier_one_and_never_the_other_way(records: SecretRecords) -> None:
-    first, second = (SecretState(kid, n, n, NOW) for n, kid in enumerate(("a", "b")))
-    assert records.record_state("upload-key", first)
-    assert records.record_state("upload-key", second)
-    assert not records.record_state("upload-key", first)
-    assert not records.record_state("upload-key", SecretState("c", 9, 1, NOW + DAY))
-    assert records.find_state("upload-key") == second
+@pytest.mark.parametrize("generation", [4, 5])
+def test_earlier_state_does_not_replace_a_later_one(records, generation):
+    records.record_state("signing", STATE)
+    assert not records.record_state("signing", replace(STATE, kid="old", generation=generation))
+    assert records.find_state("signing") == STATE
 
 
-def test_bootstrap_of_a_later_generation_replaces_an_earlier_one(records: SecretRecords) -> None:
-    assert records.record_bootstrap("aa" * 32, 1, NOW)
-    assert records.record_bootstrap("bb" * 32, 2, NOW)
-    assert not records.record_bootstrap("cc" * 32, 2, NOW)
-    assert not records.record_bootstrap("cc" * 32, 1, NOW)
-    assert records.find_bootstrap() == "bb" * 32
+def test_later_state_replaces_an_earlier_one(records):
+    records.record_state("signing", STATE)
+    later = replace(STATE, kid="kid-2", generation=6)
+    assert records.record_state("signing", later)
+    assert records.find_state("signing") == later
 
 
-def test_published_key_is_seen_by_verifiers_and_has_no_end(
-    records: SecretRecords, table: VerificationKeys
-) -> None:
-    records.publish_verification_key(PublicKey("k1", "pem", None), NOW)
-    records.publish_verification_key(PublicKey("k1", "another", None), NOW + DAY)
-    assert published(records, table) == {"k1": PublicKey("k1", "pem", None)}
+def test_states_recorded_at_once_leave_the_latest(records):
+    states = [replace(STATE, kid=f"kid-{number}", generation=number) for number in range(8)]
+    together(*[partial(records.record_state, "signing", state) for state in states])
+    assert records.find_state("signing") == states[-1]
 
 
-def test_retirement_ends_old_keys_once_and_spares_the_current_and_the_young(
-    records: SecretRecords, table: VerificationKeys
-) -> None:
-    for kid, created in (("old", NOW - 2 * DAY), ("edge", NOW), ("young", NOW + DAY), ("current", NOW - DAY)):
-        records.publish_verification_key(PublicKey(kid, "pem", None), created)
-
-    def retire(at: datetime) -> int:
-        return records.retire_verification_keys(published_before=NOW, except_kid="current", at=at)
-
-    assert retire(NOW + DAY) == 2
-    assert retire(NOW + 5 * DAY) == 0
-    ends = {kid: key.not_after for kid, key in published(records, table).items()}
-    assert ends == {"old": NOW + DAY, "edge": NOW + DAY, "young": None, "current": None}
+def test_bootstrap_is_replaced_by_a_later_generation_only(records):
+    assert records.record_bootstrap("a" * 64, 2, NOW)
+    assert not records.record_bootstrap("b" * 64, 1, NOW)
+    assert records.find_bootstrap() == "a" * 64
+    assert records.record_bootstrap("c" * 64, 3, NOW)
+    assert records.find_bootstrap() == "c" * 64
 
 
-def test_more_keys_than_one_answer_can_list_are_retired(
-    records: SecretRecords, table: VerificationKeys
-) -> None:
-    # About 1.2 MB: DynamoDB answers 1 MB at a time.
-    for number in range(12):
-        records.publish_verification_key(PublicKey(f"k{number:02}", "x" * 100_000, None), NOW)
-    assert records.retire_verification_keys(published_before=NOW, except_kid="k11", at=NOW + DAY) == 11
-    ends = [key.not_after for key in published(records, table).values()]
-    assert ends.count(NOW + DAY) == 11
+def test_keys_get_one_end_and_only_those_published_long_ago(records):
+    for number, kid in enumerate(["old", "current", "young"]):
+        records.publish_verification_key(PublicKey(kid, kid, None), NOW + timedelta(hours=number))
+    retire = {"published_before": NOW + timedelta(hours=1), "except_kid": "current"}
+    assert records.retire_verification_keys(at=NOW + timedelta(days=1), **retire) == 1
+    assert records.retire_verification_keys(at=NOW + timedelta(days=2), **retire) == 0

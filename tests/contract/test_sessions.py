@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -74,10 +75,7 @@ def test_chunk_added_twice_is_added_once(dynamo_table):
 def test_chunks_added_at_once_at_the_same_place_are_one(table):
     table.create_session(session())
     results = together(
-        *[
-            lambda number=number: table.append_chunk(session(), Chunk(f"chunks/{number}", 10))
-            for number in range(10)
-        ]
+        *[partial(table.append_chunk, session(), Chunk(f"chunks/{number}", 10)) for number in range(10)]
     )
     refused = [result for result in results if isinstance(result, ChunkOutOfOrder)]
     assert [error.offset for error in refused] == [10] * 9
@@ -135,8 +133,7 @@ def test_session_is_cancelled_or_finished_never_both(table):
         upload = session(f"{number}a")
         table.create_session(upload)
         linked, deleted = together(
-            lambda upload=upload, number=number: connect(table, link(number), upload),
-            lambda upload=upload: table.delete_session(upload),
+            partial(connect, table, link(number), upload), partial(table.delete_session, upload)
         )
         finished = linked is None
         assert finished != deleted
@@ -148,8 +145,8 @@ def test_chunk_arrives_before_the_session_is_finished_or_not_at_all(table):
         upload = session(f"{number}b")
         table.create_session(upload)
         together(
-            lambda upload=upload, number=number: connect(table, link(number), upload),
-            lambda upload=upload: table.append_chunk(upload, Chunk("chunks/late", 1)),
+            partial(connect, table, link(number), upload),
+            partial(table.append_chunk, upload, Chunk("chunks/late", 1)),
         )
         assert table.find_session(APP, upload.id).digest == digest(number)
 

@@ -1,4 +1,5 @@
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from moorage.adapters import keys
 from moorage.adapters.memory import MemoryTable
 from moorage.domain.errors import ManifestUnknown
-from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG, digest, push
+from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG, digest, manifest, push
 
 TAGS = ["0", "1.0", "1.0-a", "1.0.1", "A", "Z_", "_x", "a", "a-", "a.", "ab", "latest", "z" * 128, "z" * 127]
 
@@ -74,7 +75,8 @@ def test_tags_come_in_ascii_order_and_each_once_whatever_the_page(table):
         table.put_tag(APP, tag, digest("a"), NOW)
     assert table.tags_of(APP, digest("a")) == sorted(TAGS)
     for size in (1, 2, 5, len(TAGS), 1000):
-        visited, last = [], None
+        visited: list[str] = []
+        last = None
         while page := table.tags_after(APP, last, size):
             assert len(page) <= size
             visited += page
@@ -130,7 +132,8 @@ def test_paging_through_any_tags_visits_each_once(tags, size):
     push(table, APP, "a")
     for tag in tags:
         table.put_tag(APP, tag, digest("a"), NOW)
-    visited, last = [], None
+    visited: list[str] = []
+    last: str | None = None
     while page := table.tags_after(APP, last, size):
         visited += page
         last = page[-1]
@@ -155,19 +158,19 @@ def test_both_tables_answer_alike_to_any_sequence_of_calls(dynamo_table, memory_
     choose = random.Random(seed)
     for _ in range(70):
         name, tag = choose.choice("abc"), choose.choice(["v1", "v2", "latest"])
-        call = choose.choice(
-            [
-                lambda table, name=name: push(table, APP, name),
-                lambda table, name=name, tag=tag: table.put_tag(APP, tag, digest(name), NOW),
-                lambda table, name=name, tag=tag: table.put_tag(APP, tag, digest(name), LATER),
-                lambda table, tag=tag: table.delete_tag(APP, tag),
-                lambda table, name=name: table.delete_manifest(APP, digest(name)),
-            ]
-        )
-        outcomes = []
+        when = choose.choice([NOW, LATER])
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("put_manifest", {"manifest": manifest(name), "uses": [], "referrer": None}),
+            ("put_tag", {"tag": tag, "digest": digest(name), "now": when}),
+            ("put_tag", {"tag": tag, "digest": digest(name), "now": when}),
+            ("delete_tag", {"tag": tag}),
+            ("delete_manifest", {"digest": digest(name)}),
+        ]
+        method, arguments = choose.choice(calls)
+        outcomes: list[Any] = []
         for table in (memory_table, dynamo_table):
             try:
-                outcomes.append(call(table))
+                outcomes.append(getattr(table, method)(repository=APP, **arguments))
             except ManifestUnknown:
                 outcomes.append(ManifestUnknown)
             outcomes.append(table.tags_after(APP, None, 10))

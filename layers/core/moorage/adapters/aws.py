@@ -34,10 +34,17 @@ _THROTTLING = frozenset(
         "ThrottlingException",
         "TooManyRequestsException",
         "429",
+        # What is left of S3's SlowDown in an answer to HEAD.
+        "503",
     }
 )
 _CONFLICTS = frozenset(
-    {"TransactionConflict", "TransactionConflictException", "TransactionInProgressException"}
+    {
+        "ConditionalRequestConflict",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
 )
 
 _creation = threading.Lock()
@@ -59,6 +66,7 @@ class Patience:
 
 @functools.cache
 def _session() -> botocore.session.Session:
+    # One for all clients: what a session has read of botocore's data and of the environment, it keeps.
     return botocore.session.get_session()
 
 

@@ -61,9 +61,11 @@ class S3Storage:
     def put(self, key: str, content: bytes) -> None:
         """Store or replace."""
         with translated("PutObject"):
-            self.client().put_object(
+            answer: Any = self.client().put_object(
                 Bucket=self._bucket, Key=key, Body=content, ChecksumSHA256=_base64(_sha256(content))
             )
+        if "ETag" not in answer:
+            raise unavailable("")
 
     def put_once(self, key: str, content: Iterable[bytes], size: int, sha256: str) -> bool:
         """Store under a free key. The last piece leaves only when length and hash of all are right, so that
@@ -110,6 +112,7 @@ class S3Storage:
         except _AbsentError:
             return None
         if "ETag" not in answer:
+            answer["Body"].close()
             raise unavailable("")
         return _pieces(answer["Body"])
 
@@ -148,11 +151,12 @@ class S3Storage:
         """Remove."""
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), _BATCH):
-            some: Any = {"Objects": [{"Key": key} for key in wanted[start : start + _BATCH]], "Quiet": True}
+            batch: Any = [{"Key": key} for key in wanted[start : start + _BATCH]]
             with translated("DeleteObjects"):
-                answer = self.client().delete_objects(Bucket=self._bucket, Delete=some)
-            if answer.get("Errors"):
-                raise unavailable(answer["Errors"][0].get("Code", ""))
+                answer = self.client().delete_objects(Bucket=self._bucket, Delete={"Objects": batch})
+            if len(answer.get("Deleted", ())) != len(batch):
+                code = next((error.get("Code", "") for error in answer.get("Errors", ())), "")
+                raise unavailable(code)
 
     def presign_get(self, key: str) -> str:
         """A URL for ten minutes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ _WRITE_BATCH = 25
 _RETRY_SECONDS = 6.0
 _LONGEST_PAUSE = 0.4
 
+_OK = 200
 _REFUSED = "ConditionalCheckFailed"
 _RETRIED = frozenset(
     {
@@ -255,9 +257,14 @@ def _create(patience: Patience) -> DynamoDBClient:
 
 
 def _require_json(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Refuse a success that DynamoDB cannot have sent: botocore reads it as an empty answer, which would
-    mean that a row does not exist.
+    """Refuse a success that is not whole or not DynamoDB's: botocore would read it as an empty answer, and
+    that would mean that a row does not exist.
     """
-    body: bytes = response_dict["body"].strip()
-    if response_dict["status_code"] == 200 and not (body.startswith(b"{") and body.endswith(b"}")):  # noqa: PLR2004
+    if response_dict["status_code"] != _OK:
+        return
+    try:
+        document = json.loads(response_dict["body"])
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
         raise unavailable("")

@@ -1,0 +1,448 @@
+"""A dependency that fails is an ``Unavailable``, soon: never an absence, never data, never its own error."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import traceback
+from typing import Any
+
+import pytest
+
+from moorage import ports
+from moorage.adapters import aws
+from moorage.adapters.aws import Patience
+from moorage.adapters.dynamodb import connect_table
+from moorage.adapters.dynamodb import table as dynamodb_table
+from moorage.adapters.s3 import connect_storage
+from moorage.domain.errors import DigestMismatch, Throttled, Unavailable, WriteConflict
+from moorage.domain.sessions import Chunk
+from moorage.ports import ObjectHead, RepositoryRecord
+from tests.contract.faults import (
+    Answer,
+    cancelled,
+    dynamodb_answer,
+    dynamodb_error,
+    faulty_server,
+    s3_error,
+)
+from tests.contract.samples import (
+    APP,
+    NOW,
+    ROBOT,
+    account_key,
+    digest,
+    link,
+    manifest,
+    referrer,
+    session,
+    stored,
+)
+
+ONCE = Patience(connect_seconds=0.3, read_seconds=0.3, attempts=1, upload_seconds=0.3)
+D = digest("a")
+
+TABLE_CALLS = {
+    "find_repository": lambda t: t.find_repository(APP),
+    "create_repository": lambda t: t.create_repository(RepositoryRecord(APP, "one", NOW)),
+    "find_manifest": lambda t: t.find_manifest(APP, D),
+    "find_manifests": lambda t: t.find_manifests(APP, [D]),
+    "put_manifest": lambda t: t.put_manifest(APP, manifest("a"), uses=[D], referrer=referrer(D, "a")),
+    "find_tag": lambda t: t.find_tag(APP, "v1"),
+    "put_tag": lambda t: t.put_tag(APP, "v1", D, NOW),
+    "delete_tag": lambda t: t.delete_tag(APP, "v1"),
+    "delete_manifest": lambda t: t.delete_manifest(APP, D),
+    "tags_after": lambda t: t.tags_after(APP, None, 10),
+    "tags_of": lambda t: t.tags_of(APP, D),
+    "users_of": lambda t: t.users_of(APP, D),
+    "referrers": lambda t: t.referrers(APP, D, artifact_type=None, after=None),
+    "find_link": lambda t: t.find_link(APP, D),
+    "find_links": lambda t: t.find_links(APP, [D]),
+    "add_object": lambda t: t.add_object(stored("api/a")),
+    "find_object": lambda t: t.find_object("api/a"),
+    "add_reference": lambda t: t.add_reference("api/a", APP, D),
+    "references": lambda t: t.references("api/a", 10),
+    "put_link": lambda t: t.put_link(link("a"), closing=session()),
+    "remove_link": lambda t: t.remove_link(APP, D),
+    "find_organisation_blob": lambda t: t.find_organisation_blob("demo", D),
+    "put_organisation_blob": lambda t: t.put_organisation_blob("demo", link("a")),
+    "create_session": lambda t: t.create_session(session()),
+    "find_session": lambda t: t.find_session(APP, "4f2a"),
+    "append_chunk": lambda t: t.append_chunk(session(), Chunk("chunks/1", 1)),
+    "delete_session": lambda t: t.delete_session(session()),
+    "create_organisation": lambda t: t.create_organisation("demo", NOW),
+    "organisation_exists": lambda t: t.organisation_exists("demo"),
+    "create_service_account": lambda t: t.create_service_account(ROBOT, "", NOW),
+    "service_accounts": lambda t: t.service_accounts("demo"),
+    "add_key": lambda t: t.add_key(account_key("one")),
+    "find_key": lambda t: t.find_key("public"),
+    "keys_of": lambda t: t.keys_of(ROBOT),
+    "revoke_key": lambda t: t.revoke_key(ROBOT, "one"),
+    "add_member": lambda t: t.add_member("demo", "viewers", ROBOT.link),
+    "remove_member": lambda t: t.remove_member("demo", "viewers", ROBOT.link),
+    "groups_of": lambda t: t.groups_of(ROBOT.link),
+    "verification_keys": lambda t: t.verification_keys(),
+}
+SHA256 = hashlib.sha256(b"abc").hexdigest()
+STORAGE_CALLS = {
+    "put": lambda s: s.put("api/a", b"abc"),
+    "put_once": lambda s: s.put_once("api/a", [b"a", b"bc"], 3, SHA256),
+    "read": lambda s: b"".join(s.read("api/a")),
+    "head": lambda s: s.head("api/a"),
+    "list_keys": lambda s: s.list_keys("api/", 10),
+    "delete": lambda s: s.delete(["api/a"]),
+}
+# One call for each operation of DynamoDB that is in use.
+OPERATIONS = [
+    "find_tag",
+    "find_links",
+    "tags_of",
+    "add_reference",
+    "delete_session",
+    "put_link",
+    "put_manifest",
+]
+
+
+def public_methods(*protocols: type) -> set[str]:
+    return {
+        name
+        for protocol in protocols
+        for name, _ in inspect.getmembers(protocol, inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+
+def test_every_method_of_every_port_is_tried():
+    of_the_table = (
+        ports.Repositories,
+        ports.Manifests,
+        ports.Blobs,
+        ports.Sessions,
+        ports.Accounts,
+        ports.VerificationKeys,
+    )
+    assert set(TABLE_CALLS) == public_methods(*of_the_table)
+    # Signing needs no request.
+    assert set(STORAGE_CALLS) == public_methods(ports.Storage) - {"presign_get"}
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    with faulty_server() as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_session():
+    """Credentials are read anew, now and afterwards."""
+    aws._session.cache_clear()
+    yield
+    aws._session.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def failing(faulty):
+    """The real adapters, connected to the faulty server, without second attempts."""
+    aws._session.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL", faulty.url)
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "correct horse battery staple")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        table, storage = connect_table("a-table", ONCE), connect_storage("a-bucket", "path", ONCE)
+        table._table.client()
+        storage.client()
+    aws._session.cache_clear()
+    return table, storage
+
+
+@pytest.fixture
+def table(failing, monkeypatch):
+    monkeypatch.setattr(dynamodb_table, "_RETRY_SECONDS", 0.2)
+    return failing[0]
+
+
+@pytest.fixture
+def storage(failing):
+    return failing[1]
+
+
+def raised(call) -> Unavailable:
+    """What a call raises, which has to be soon and of the registry's own kind."""
+    started = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        call()
+    assert time.monotonic() - started < 3
+    return caught.value
+
+
+HTML = Answer(200, b"<html><body>Welcome</body></html>", {"Content-Type": "text/html"})
+TABLE_FAULTS = {
+    "throttled": (dynamodb_error("ProvisionedThroughputExceededException"), Throttled),
+    "throttled by the account": (dynamodb_error("RequestLimitExceeded"), Throttled),
+    "broken inside": (dynamodb_error("InternalServerError", 500), Unavailable),
+    "without rights": (dynamodb_error("AccessDeniedException"), Unavailable),
+    "without the table": (dynamodb_error("ResourceNotFoundException"), Unavailable),
+    "asked wrongly": (dynamodb_error("ValidationException"), Unavailable),
+    "a page of HTML": (HTML, Unavailable),
+    "an error page of HTML": (Answer(502, b"<html>Bad gateway</html>"), Unavailable),
+    "empty": (Answer(200), Unavailable),
+    "cut JSON": (Answer(200, b'{"Item": {"pk"'), Unavailable),
+    "JSON of another kind": (Answer(200, b"[1]"), Unavailable),
+    "closing the connection": (None, Unavailable),
+    "stopping in the middle": (Answer(200, b'{"Item": {}', announced=500), Unavailable),
+}
+
+
+@pytest.mark.parametrize("fault", TABLE_FAULTS)
+@pytest.mark.parametrize("call", TABLE_CALLS)
+def test_table_that_fails_is_unavailable(faulty, table, call, fault):
+    answer, expected = TABLE_FAULTS[fault]
+    faulty.answers = [answer]
+    error = raised(lambda: TABLE_CALLS[call](table))
+    assert type(error) is expected
+    assert error.retry_after > 0
+
+
+@pytest.mark.parametrize("call", OPERATIONS)
+def test_table_that_does_not_answer_is_unavailable_in_time(faulty, table, call):
+    let_go = threading.Event()
+    faulty.answers = [lambda: let_go.wait(5) and None]
+    try:
+        assert type(raised(lambda: TABLE_CALLS[call](table))) is Unavailable
+    finally:
+        let_go.set()
+
+
+@pytest.mark.parametrize("call", ["put_link", "put_tag", "put_manifest", "add_key", "create_session"])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (cancelled("None", "TransactionConflict"), WriteConflict),
+        (dynamodb_error("TransactionConflictException"), WriteConflict),
+        (dynamodb_error("TransactionInProgressException"), WriteConflict),
+        (cancelled("ThrottlingError", "None"), Throttled),
+        (cancelled("None", "ProvisionedThroughputExceeded"), Throttled),
+        (cancelled("ValidationError", "None"), Unavailable),
+    ],
+    ids=["conflict", "conflict alone", "in progress", "throttled", "over the provision", "invalid"],
+)
+def test_write_that_is_always_refused_is_given_up(faulty, table, call, answer, expected):
+    # What comes before the transaction: no such row, nothing left of a batch.
+    faulty.answers = [answer]
+    if call == "put_tag":
+        faulty.answers = [dynamodb_answer({}), answer]
+    if call == "put_manifest":
+        faulty.answers = [dynamodb_answer({"UnprocessedItems": {}}), answer]
+    assert type(raised(lambda: TABLE_CALLS[call](table))) is expected
+
+
+def test_write_is_tried_again_while_others_write(faulty, table):
+    conflict = cancelled("TransactionConflict", "None", "None")
+    faulty.answers = [conflict, conflict, dynamodb_answer({})]
+    before = len(faulty.requests)
+    table.put_link(link("a"), closing=session())
+    assert len(faulty.requests) == before + 3
+
+
+def _requested(server, start: int, count: int) -> list[Any]:
+    requests = server.requests[start : start + count]
+    return [json.loads(body)["RequestItems"]["a-table"] for _, _, body in requests]
+
+
+def test_rows_that_a_batch_left_out_are_asked_for_again(faulty, table):
+    left = {"a-table": {"Keys": [{"pk": {"S": "p"}, "sk": {"S": "s"}}], "ConsistentRead": True}}
+    faulty.answers = [
+        dynamodb_answer({"Responses": {"a-table": []}, "UnprocessedKeys": left}),
+        dynamodb_answer({"Responses": {"a-table": []}, "UnprocessedKeys": {}}),
+    ]
+    before = len(faulty.requests)
+    assert table.find_links(APP, [D]) == {}
+    assert _requested(faulty, before, 2)[1] == left["a-table"]
+
+
+def test_rows_that_every_batch_leaves_out_are_throttling(faulty, table):
+    left = {"a-table": {"Keys": [{"pk": {"S": "p"}, "sk": {"S": "s"}}]}}
+    faulty.answers = [dynamodb_answer({"Responses": {}, "UnprocessedKeys": left})]
+    assert type(raised(lambda: table.find_links(APP, [D]))) is Throttled
+
+
+def test_rows_that_a_batch_did_not_write_are_written_again(faulty, table):
+    left = [{"PutRequest": {"Item": {"pk": {"S": "p"}, "sk": {"S": "s"}}}}]
+    faulty.answers = [
+        dynamodb_answer({"UnprocessedItems": {"a-table": left}}),
+        dynamodb_answer({"UnprocessedItems": {}}),
+        dynamodb_answer({}),
+    ]
+    before = len(faulty.requests)
+    table.put_manifest(APP, manifest("a"), uses=[D], referrer=None)
+    (first, again), last = _requested(faulty, before, 2), faulty.requests[before + 2]
+    assert first != left
+    assert again == left
+    assert b"TransactItems" in last[2]
+
+
+def test_rows_that_every_batch_does_not_write_are_throttling(faulty, table):
+    left = [{"PutRequest": {"Item": {"pk": {"S": "p"}, "sk": {"S": "s"}}}}]
+    faulty.answers = [dynamodb_answer({"UnprocessedItems": {"a-table": left}})]
+    error = raised(lambda: table.put_manifest(APP, manifest("a"), uses=[D], referrer=None))
+    assert type(error) is Throttled
+
+
+STORAGE_FAULTS = {
+    "throttled": (s3_error("SlowDown", 503), Throttled),
+    "broken inside": (s3_error("InternalError", 500), Unavailable),
+    "without rights": (s3_error("AccessDenied", 403), Unavailable),
+    "a page of HTML": (HTML, Unavailable),
+    "an error page of HTML": (Answer(502, b"<html>Bad gateway</html>"), Unavailable),
+    "empty": (Answer(200), Unavailable),
+    "closing the connection": (None, Unavailable),
+    "stopping in the middle": (Answer(200, b"<?xml", {"ETag": '"x"'}, announced=500), Unavailable),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        (call, fault)
+        for call in STORAGE_CALLS
+        for fault in STORAGE_FAULTS
+        # An answer to HEAD has no body that could stop.
+        if (call, fault) != ("head", "stopping in the middle")
+    ],
+)
+def test_store_that_fails_is_unavailable(faulty, storage, call, fault):
+    answer, expected = STORAGE_FAULTS[fault]
+    faulty.answers = [answer]
+    assert type(raised(lambda: STORAGE_CALLS[call](storage))) is expected
+
+
+@pytest.mark.parametrize("call", STORAGE_CALLS)
+def test_store_that_does_not_answer_is_unavailable_in_time(faulty, storage, call):
+    let_go = threading.Event()
+    faulty.answers = [lambda: let_go.wait(5) and None]
+    try:
+        assert type(raised(lambda: STORAGE_CALLS[call](storage))) is Unavailable
+    finally:
+        let_go.set()
+
+
+@pytest.mark.parametrize("call", ["read", "list_keys", "delete", "put", "put_once"])
+def test_store_without_the_bucket_is_unavailable(faulty, storage, call):
+    faulty.answers = [s3_error("NoSuchBucket", 404)]
+    assert type(raised(lambda: STORAGE_CALLS[call](storage))) is Unavailable
+
+
+def test_store_that_has_not_deleted_everything_is_unavailable(faulty, storage):
+    body = b"<DeleteResult><Error><Key>api/a</Key><Code>InternalError</Code></Error></DeleteResult>"
+    faulty.answers = [Answer(200, body, {"Content-Type": "application/xml"})]
+    assert type(raised(lambda: storage.delete(["api/a"]))) is Unavailable
+
+
+def test_content_that_stops_in_the_middle_is_unavailable_and_not_short(faulty, storage):
+    faulty.answers = [Answer(200, b"x" * 1_500_000, {"ETag": '"x"'}, announced=3_000_000)]
+    pieces = storage.read("api/a")
+    assert len(next(pieces)) == 1024 * 1024
+    assert type(raised(lambda: list(pieces))) is Unavailable
+
+
+@pytest.mark.parametrize(
+    ("checksum", "expected"),
+    [
+        ("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", SHA256),
+        ("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=-2", None),
+        ("ungWv48=", None),
+        ("no base64", None),
+        ("", None),
+    ],
+)
+def test_only_a_whole_checksum_is_believed(faulty, storage, checksum, expected):
+    headers = {"ETag": '"x"', "x-amz-checksum-sha256": checksum}
+    faulty.answers = [Answer(200, b"abc", headers)]
+    assert storage.head("api/a") == ObjectHead(3, expected)
+
+
+def test_checksum_that_is_said_to_be_of_parts_is_not_believed(faulty, storage):
+    headers = {
+        "ETag": '"x"',
+        "x-amz-checksum-sha256": "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=",
+        "x-amz-checksum-type": "COMPOSITE",
+    }
+    faulty.answers = [Answer(200, b"abc", headers)]
+    assert storage.head("api/a") == ObjectHead(3, None)
+
+
+def test_two_writers_of_one_key_are_told_to_try_again(faulty, storage):
+    faulty.answers = [s3_error("ConditionalRequestConflict", 409)]
+    assert type(raised(lambda: STORAGE_CALLS["put_once"](storage))) is WriteConflict
+
+
+def test_digest_that_the_store_computes_differently_is_a_mismatch(faulty, storage):
+    faulty.answers = [s3_error("BadDigest", 400)]
+    with pytest.raises(DigestMismatch):
+        STORAGE_CALLS["put_once"](storage)
+
+
+def test_permission_in_a_url_is_in_no_message_and_no_log(faulty, storage, caplog):
+    caplog.set_level(logging.DEBUG, logger="moorage")
+    for answer in (None, s3_error("AccessDenied", 403), HTML):
+        faulty.answers = [answer]
+        error = raised(lambda: STORAGE_CALLS["put_once"](storage))
+        shown = "".join(traceback.format_exception(error)) + repr(error.detail)
+        assert "X-Amz" not in shown
+        assert "PUT" not in shown
+    _, path, _ = faulty.requests[-1]
+    assert "X-Amz-Signature" in path
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("moorage")]
+    assert logged
+    assert not [line for line in logged if "X-Amz" in line or "api/a" in line]
+
+
+def test_nothing_that_a_dependency_says_reaches_the_client(faulty, table):
+    faulty.answers = [dynamodb_error("AccessDeniedException", message="User: arn:aws:sts::123456789012")]
+    error = raised(lambda: table.find_tag(APP, "v1"))
+    assert "arn" not in error.message
+    assert error.detail is None
+
+
+def test_dependency_that_is_down_is_unavailable_at_once(fresh_session, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        # With the patience of a deployed function.
+        down_table, down_storage = connect_table("a-table"), connect_storage("a-bucket", "path")
+        for name in OPERATIONS:
+            assert type(raised(lambda name=name: TABLE_CALLS[name](down_table))) is Unavailable
+        for name, call in STORAGE_CALLS.items():
+            assert type(raised(lambda call=call: call(down_storage))) is Unavailable, name
+
+
+def test_environment_without_region_or_credentials_is_unavailable(fresh_session, monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    raised(lambda: connect_table("a-table").find_tag(APP, "v1"))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    raised(lambda: connect_table("a-table").find_tag(APP, "v1"))
+    raised(lambda: connect_storage("a-bucket").presign_get("api/a"))
+
+
+def test_patience_leaves_time_for_an_answer_of_the_function():
+    patience = Patience()
+    assert patience.attempts * (patience.connect_seconds + patience.read_seconds) < 20
+    assert patience.upload_seconds < 25
