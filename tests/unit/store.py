@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from moorage.adapters.memory import MemoryStorage, MemoryTable
@@ -92,9 +93,9 @@ class Store:
             assert self.table.find_repository(repository) is not None
         for repository, tags in self.table._tags.items():
             for tag in tags:
-                digest = self.table.find_tag(repository, tag)
-                assert digest is not None
-                assert self.table.find_manifest(repository, digest) is not None
+                tagged = self.table.find_tag(repository, tag)
+                assert tagged is not None
+                assert self.table.find_manifest(repository, tagged) is not None
         for session in self.table._sessions.values():
             assert (session.state is SessionState.CLOSED) == (session.digest is not None)
             if session.state is SessionState.OPEN:
@@ -119,8 +120,6 @@ def image(*layers: tuple[Digest, bytes], **more: Any) -> bytes:
 
 def live(store: Store, key: str, state: ObjectState) -> None:
     """Set the state of an object, as the collector does."""
-    from dataclasses import replace
-
     stored = store.table.find_object(key)
     assert stored is not None
     store.table.replace_object(replace(stored, state=state))

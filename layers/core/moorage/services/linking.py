@@ -119,7 +119,7 @@ class Linking:
         head = self._storage.head(key)
         if head is None:
             return None
-        sha256 = self._prove(key, head, digest)
+        sha256 = self.prove(key, head, digest)
         if sha256 is None:
             return None
         stored = StoredObject(key, head.size, sha256, self._clock())
@@ -129,8 +129,12 @@ class Linking:
             # Whoever closed the session in between has either linked the blob or given it up.
             return self._blobs.find_link(session.repository, digest)
 
-    def _prove(self, key: str, head: ObjectHead, digest: Digest) -> str | None:
-        """SHA-256 of the object if its content has ``digest``, else None."""
+    def prove(self, key: str, head: ObjectHead, digest: Digest) -> str | None:
+        """SHA-256 of the object if its content has ``digest``, else None.
+
+        Raises:
+            Unavailable: it has no checksum and is too long to be hashed in a request.
+        """
         if digest.algorithm is Algorithm.SHA256 and head.sha256 is not None:
             return head.sha256 if head.sha256 == digest.encoded else None
         if head.size > _HASHED_IN_A_REQUEST:

@@ -167,8 +167,10 @@ class Uploads:
             sha256 = self._hash(session, digest, body)
         key = object_key(Way.API, session.repository_id, digest, session.id)
         if not self._storage.put_once(key, self._content(session, body), size, sha256):
+            # An attempt that died has stored it: under the same digest, but perhaps not of the same bytes.
+            self._hash(session, digest, body)
             head = self._storage.head(key)
-            if head is None or head.sha256 != sha256:
+            if head is None or self._linking.prove(key, head, digest) != sha256:
                 raise Unavailable("the blob could not be stored; try again")
         return self._linking.link_stored(session, digest, StoredObject(key, size, sha256, self._clock()))
 
