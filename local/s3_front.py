@@ -8,42 +8,23 @@ loopback interface; what was signed is its canonical name, and this is what Seaw
 from __future__ import annotations
 
 import asyncio
+import socket
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from local import ports
+from local.wire import BrokenOffError, Head, MalformedError, Wire, read_head, relay_body
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Coroutine
 
-_BUFFER_BYTES = 1024 * 1024
-_HEAD_BYTES = 64 * 1024
 _PRESIGNED = {"X-Amz-Signature", "X-Amz-Algorithm", "X-Amz-Credential", "Signature", "AWSAccessKeyId"}
-
-
 # What follows the last request on a connection: its refusal, or nothing.
 _REFUSE, _END = b"", b"-"
-
-
-class _MalformedError(Exception):
-    """What came over a connection is no HTTP/1.1."""
-
-
-@dataclass(frozen=True)
-class _Head:
-    """A request or status line with its headers."""
-
-    line: bytes
-    headers: list[tuple[bytes, bytes]]
-
-    def values(self, name: bytes) -> list[bytes]:
-        return [value for given, value in self.headers if given.lower() == name]
-
-    def encoded(self) -> bytes:
-        lines = [self.line, *(name + b": " + value for name, value in self.headers), b"", b""]
-        return b"\r\n".join(lines)
+_LAST_ANSWER_SECONDS = 1
+_RETRY_SECONDS = 0.1
 
 
 class S3Front:
@@ -54,59 +35,60 @@ class S3Front:
         self._upstream = upstream
         self.canonical = f"{ports.LOOPBACK}:{ports.number(listener)}"
         """Host and port that requests are signed for."""
-        self._connections: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to serve."""
-        self._server = await asyncio.start_server(self._accept, sock=self._listener, limit=_BUFFER_BYTES)
+        self._spawn(self._accept())
 
     async def close(self) -> None:
         """Stop serving and drop what is under way."""
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._relay(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, _MalformedError):
-            # Either side has gone, or talks nonsense: the other one sees its connection end.
-            pass
-        finally:
-            writer.close()
+    async def _accept(self) -> None:
+        while True:
+            try:
+                connected, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            except OSError:
+                # Too many open files: some will be closed.
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._spawn(self._serve(Wire(connected)))
 
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        storage_reader, storage_writer = await asyncio.open_connection(
-            ports.LOOPBACK, self._upstream, limit=_BUFFER_BYTES
-        )
+    async def _serve(self, client: Wire) -> None:
+        # Either side may go, or talk nonsense: the other one sees its connection end.
+        with closing(client), suppress(OSError, BrokenOffError, MalformedError):
+            connected = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            with closing(Wire(connected)) as storage:
+                await asyncio.get_running_loop().sock_connect(connected, (ports.LOOPBACK, self._upstream))
+                await self._relay(client, storage)
+
+    async def _relay(self, client: Wire, storage: Wire) -> None:
         # Both directions at once: an answer may come before, or be needed for, the end of the request's body.
         methods: asyncio.Queue[bytes] = asyncio.Queue()
-        requests = asyncio.ensure_future(self._requests(reader, storage_writer, methods))
-        answers = asyncio.ensure_future(_answers(storage_reader, writer, methods))
+        requests = asyncio.create_task(self._requests(client, storage, methods))
+        answers = asyncio.create_task(_answers(storage, client, methods))
         try:
-            await asyncio.wait({requests, answers}, return_when=asyncio.FIRST_EXCEPTION)
-            for side in (requests, answers):
-                if side.done():
-                    side.result()
+            await asyncio.wait({requests, answers}, return_when=asyncio.FIRST_COMPLETED)
+            if requests.done() and requests.exception():
+                # Storage may have answered before it stopped listening.
+                await asyncio.wait({answers}, timeout=_LAST_ANSWER_SECONDS)
+                requests.result()
+            await answers
         finally:
             for side in (requests, answers):
                 side.cancel()
             await asyncio.gather(requests, answers, return_exceptions=True)
-            storage_writer.close()
 
-    async def _requests(
-        self,
-        reader: asyncio.StreamReader,
-        storage: asyncio.StreamWriter,
-        methods: asyncio.Queue[bytes],
-    ) -> None:
-        while (head := await _read_head(reader)) is not None:
+    async def _requests(self, client: Wire, storage: Wire, methods: asyncio.Queue[bytes]) -> None:
+        while (head := await read_head(client)) is not None:
             method, target, _ = head.line.split(b" ", 2)
             if head.values(b"authorization") and _is_presigned(target):
                 # The body, if any, is left unread, so nothing can follow on this connection.
@@ -117,91 +99,36 @@ class S3Front:
                 for name, value in head.headers
             ]
             methods.put_nowait(method)
-            storage.write(_Head(head.line, headers).encoded())
-            await storage.drain()
-            await _relay_body(head, reader, storage)
+            await storage.send(Head(head.line, headers).encoded())
+            await relay_body(head, client, storage)
         methods.put_nowait(_END)
 
 
-async def _answers(
-    storage: asyncio.StreamReader, writer: asyncio.StreamWriter, methods: asyncio.Queue[bytes]
-) -> None:
+async def _answers(storage: Wire, client: Wire, methods: asyncio.Queue[bytes]) -> None:
     while (method := await methods.get()) not in {_REFUSE, _END}:
-        while (head := await _read_head(storage)) is not None:
-            writer.write(head.encoded())
-            status = head.line.split(b" ", 2)[1]
-            if not status.startswith(b"1"):
-                break
-            await writer.drain()
-        if head is None:
-            raise _MalformedError("storage closed the connection")
-        if method != b"HEAD" and status not in {b"204", b"304"}:
-            await _relay_body(head, storage, writer, until_close=True)
-        await writer.drain()
+        head, status = await _next_answer(storage, client)
+        if method == b"HEAD" or status in {b"204", b"304"}:
+            pass
+        elif head.is_framed:
+            await relay_body(head, storage, client)
+        else:
+            await storage.relay_rest(client)
+            return
         if b"close" in b",".join(head.values(b"connection")).lower():
-            raise _MalformedError("storage ends the connection")
+            return
     if method == _REFUSE:
-        writer.write(_refusal())
-        await writer.drain()
+        await client.send(_refusal())
+        await client.finish()
 
 
-async def _read_head(reader: asyncio.StreamReader) -> _Head | None:
-    """The next head, or None when the connection has ended between messages."""
-    try:
-        raw = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if not error.partial:
-            return None
-        raise
-    line, *lines = raw[:-4].split(b"\r\n")
-    if len(raw) > _HEAD_BYTES or line.count(b" ") < 2:  # noqa: PLR2004 - method, target, version
-        raise _MalformedError(line[:100])
-    headers = []
-    for header in lines:
-        name, colon, value = header.partition(b":")
-        if not colon:
-            raise _MalformedError(header[:100])
-        headers.append((name, value.strip()))
-    return _Head(line, headers)
-
-
-async def _relay_body(
-    head: _Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, until_close: bool = False
-) -> None:
-    if b"chunked" in b",".join(head.values(b"transfer-encoding")).lower():
-        await _relay_chunks(reader, writer)
-    elif lengths := head.values(b"content-length"):
-        await _relay_bytes(int(lengths[0]), reader, writer)
-    elif until_close:
-        while part := await reader.read(_BUFFER_BYTES):
-            writer.write(part)
-            await writer.drain()
-        raise _MalformedError("the body ended with the connection")
-
-
-async def _relay_chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    size = -1
-    while size != 0:
-        line = await reader.readuntil(b"\r\n")
-        writer.write(line)
-        size = int(line.partition(b";")[0], 16)
-        if size:
-            await _relay_bytes(size + 2, reader, writer)
-    # Trailers, if any, and the empty line after them.
-    while line != b"\r\n":
-        line = await reader.readuntil(b"\r\n")
-        writer.write(line)
-    await writer.drain()
-
-
-async def _relay_bytes(count: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while count:
-        part = await reader.read(min(count, _BUFFER_BYTES))
-        if not part:
-            raise asyncio.IncompleteReadError(b"", count)
-        count -= len(part)
-        writer.write(part)
-        await writer.drain()
+async def _next_answer(storage: Wire, client: Wire) -> tuple[Head, bytes]:
+    """Pass on the head of the next final answer, and the interim ones before it; the head and its status."""
+    while (head := await read_head(storage)) is not None:
+        await client.send(head.encoded())
+        status = head.line.split(b" ", 2)[1]
+        if not status.startswith(b"1"):
+            return head, status
+    raise BrokenOffError
 
 
 def _is_presigned(target: bytes) -> bool:
