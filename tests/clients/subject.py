@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.clients import registry
-from tests.clients.cloud import Cloud
+from tests.clients.cloud import Account, Cloud
 from tests.clients.command import Outcome
 from tests.clients.drivers import Driver
 from tests.clients.image import TAG, Image
@@ -35,6 +35,10 @@ class Subject:
     def reference(self, tag: str = TAG) -> str:
         """The image's name as a person would type it, the registry reached through the recorder."""
         return f"{self.recorder.host}/{self.repository}:{tag}"
+
+    def answer(self, account: Account, method: str, path: str, actions: str) -> registry.Answer:
+        """What the registry says to a request about the image, without any client."""
+        return registry.ask(self.cloud.endpoint, account, method, self.repository, path, actions)
 
     def digest(self) -> str:
         return registry.digest(self.cloud.endpoint, self.cloud.admin, self.repository, TAG)
