@@ -25,13 +25,14 @@ validate: $(SAM_READY) ## the template, by SAM's and CloudFormation's own rules
 	@.venv-sam/bin/cfn-lint template.yaml
 
 build: $(SAM_READY) ## what would be deployed, into .aws-sam (RUNTIME=python3.13, ARCHITECTURE=arm64)
-	@command -v '$(RUNTIME)' >/dev/null || { echo 'building needs $(RUNTIME) on the PATH; RUNTIME= names another one' >&2; exit 1; }
+	@'$(RUNTIME)' -c '' 2>/dev/null || { echo 'building needs $(RUNTIME) on the PATH; RUNTIME= names another one' >&2; exit 1; }
 	@$(SAM) build $(SAM_PARAMETERS)
 	@du -sh .aws-sam/build/*Layer/python .aws-sam/build/*Function
 
 deploy: build ## the stack, to the AWS account of the environment
 	@$(SAM) deploy $(SAM_PARAMETERS)
 
+# LOCAL_RUNTIME=python3.13 builds for, and runs the functions with, another Python than the project's own.
 deploy-local: $(SAM_READY) $(DEV_READY) $(EMULATORS_READY) ## sam build and deploy to an emulator, then a push and a pull
 	@command -v skopeo >/dev/null || { echo 'deploy-local needs skopeo (apt install skopeo)' >&2; exit 1; }
-	@UV='$(CURDIR)/$(UV)' .venv/bin/pytest --capture=no --durations=5 tests/deploy
+	@UV='$(CURDIR)/$(UV)' LOCAL_RUNTIME='$(LOCAL_RUNTIME)' .venv/bin/pytest --capture=no --durations=5 tests/deploy

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +18,7 @@ import pytest
 from local import ports
 from local.processes import Child
 from tests.deploy.proxy import Proxy
-from tests.deploy.stack import REGION, ROOT, Stack
+from tests.deploy.stack import REGION, ROOT, Stack, ask_runtime
 
 EMULATORS = ROOT / ".venv-emulators" / "bin" / "python"
 ADMIN = ROOT / ".venv" / "bin" / "moorage-admin"
@@ -72,10 +71,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     function_python = folder / "function-python"
     own = " ".join(name for name in environment if name not in ("PATH", "TMPDIR", "AWS_DEFAULT_REGION"))
+    interpreter = ask_runtime("sys.executable")
     # -I and -S: no directory of the script, no site-packages, no PYTHON* variables.
-    function_python.write_text(
-        f'#!/bin/sh\nunset FUNCTION_PYTHON {own}\nexec "{_base_python()}" -I -S "$@"\n'
-    )
+    function_python.write_text(f'#!/bin/sh\nunset FUNCTION_PYTHON {own}\nexec "{interpreter}" -I -S "$@"\n')
     function_python.chmod(0o755)
     child = Child(
         "ministack",
@@ -90,11 +88,6 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         child.terminate()
         child.wait()
-
-
-def _base_python() -> str:
-    """The interpreter that the environments of this machine are made of."""
-    return str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
 
 
 def _await(child: Child, url: str) -> None:

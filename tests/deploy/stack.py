@@ -18,8 +18,8 @@ SAM = ROOT / ".venv-sam" / "bin" / "sam"
 STACK = "moorage"
 REGION = "us-east-1"
 
-# ministack runs functions with the Python and on the processor of this machine, whatever the stack says.
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+# Functions run here with a Python and on the processor of this machine, so the stack has to say the same.
+RUNTIME = os.environ.get("LOCAL_RUNTIME") or f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
 _SAM_SECONDS = 240
@@ -103,6 +103,14 @@ class Stack:
         """Physical ids by logical ids."""
         answer = self.client("cloudformation").describe_stack_resources(StackName=STACK)
         return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in answer["StackResources"]}
+
+
+def ask_runtime(expression: str) -> str:
+    """What the functions' Python makes of an expression."""
+    program = f"import importlib.util, sys; print({expression})"
+    return subprocess.run(
+        [RUNTIME, "-I", "-S", "-c", program], capture_output=True, text=True, timeout=30, check=True
+    ).stdout.strip()
 
 
 def _overrides(**parameters: str) -> list[str]:
