@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import botocore.session
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from moorage.adapters import aws
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb.rows import from_item
 from moorage.adapters.memory import MemoryStorage, MemoryTable
@@ -25,21 +27,42 @@ def table_definition():
     return {name: properties[name] for name in wanted}
 
 
-@pytest.fixture
-def aws(emulators, monkeypatch):
+@contextmanager
+def environment_of(emulators):
     """An environment in which AWS is the emulators."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in emulators.environment.items():
-        monkeypatch.setenv(name, value)
-    return emulators
+    aws._session.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in emulators.environment.items():
+            patch.setenv(name, value)
+        yield
+    aws._session.cache_clear()
+
+
+@pytest.fixture(name="aws")
+def aws_environment(emulators):
+    """The emulators, and an environment in which clients find them."""
+    with environment_of(emulators):
+        yield emulators
+
+
+@pytest.fixture(scope="session")
+def connected(emulators, bucket):
+    """The real table and store with their clients, which take longer to make than a test takes."""
+    with environment_of(emulators):
+        table, storage = connect_table("replaced-in-each-test"), connect_storage(bucket)
+        table._table.client()
+        storage.client()
+    return table, storage
 
 
 @pytest.fixture
-def dynamo_table(aws, table_definition):
+def dynamo_table(connected, table_definition):
     """The real table, new for each test."""
     name = f"contract-{uuid.uuid4()}"
     table = connect_table(name)
+    table._table.client = connected[0]._table.client
     client = table._table.client()
     client.create_table(TableName=name, **table_definition)
     yield table
@@ -75,9 +98,9 @@ def bucket(emulators):
 
 
 @pytest.fixture
-def s3_storage(aws, bucket):
+def s3_storage(connected):
     """The real store, empty before and after each test."""
-    storage = connect_storage(bucket)
+    storage = connected[1]
     yield storage
     storage.delete(storage.list_keys("", 10_000))
     assert storage.list_keys("", 1) == []

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _READ_BATCH = 100
 _WRITE_BATCH = 25
-_RETRY_SECONDS = 6.0
-_LONGEST_PAUSE = 0.4
+_RETRY_SECONDS = 10.0
+_SHORTEST_PAUSE = 0.03
+_LONGEST_PAUSE = 0.8
 
 _OK = 200
 _REFUSED = "ConditionalCheckFailed"
@@ -66,7 +67,7 @@ def retries() -> Iterator[float]:
     """
     deadline = time.monotonic() + _RETRY_SECONDS
     scatter = secrets.SystemRandom()
-    longest = 0.02
+    longest = _SHORTEST_PAUSE
     while time.monotonic() < deadline:
         yield scatter.uniform(0, longest)
         longest = min(longest * 2, _LONGEST_PAUSE)

@@ -28,8 +28,8 @@ POINTS_THERE = "#digest = :digest"
 # A transaction has at most 100 parts, and each tag takes two.
 _TAGS_AT_ONCE = 25
 
-# Where the parts of a tag's transaction stand.
-_MANIFEST, _TAG = 0, 1
+# Where the manifest stands in the transaction of its tag.
+_MANIFEST = 0
 
 
 class DynamoTags:
@@ -45,8 +45,9 @@ class DynamoTags:
 
     def put_tag(self, repository: Repository, tag: str, digest: Digest, now: datetime) -> None:
         """Point a tag at a manifest."""
-        standing = self._table.get(keys.tag(repository, tag))
         for pause in retries():
+            # Read after the pause, though a refused transaction shows the row: by now it has moved on.
+            standing = self._table.get(keys.tag(repository, tag), "digest")
             if standing and standing["digest"] == str(digest):
                 return
             try:
@@ -54,7 +55,6 @@ class DynamoTags:
             except ConditionFailed as failed:
                 if _MANIFEST in failed.rows:
                     raise ManifestUnknown("the manifest is not in this repository") from None
-                standing = failed.rows[_TAG]
             else:
                 return
             time.sleep(pause)
@@ -62,17 +62,16 @@ class DynamoTags:
 
     def delete_tag(self, repository: Repository, tag: str) -> bool:
         """Remove a tag."""
-        standing = self._table.get(keys.tag(repository, tag), "digest")
         for pause in retries():
+            standing = self._table.get(keys.tag(repository, tag), "digest")
             if standing is None:
                 return False
             try:
                 self._table.transact(*_removing(repository, tag, Digest.parse(standing["digest"])))
-            except ConditionFailed as failed:
-                standing = failed.rows[0]
+            except ConditionFailed:
+                time.sleep(pause)
             else:
                 return True
-            time.sleep(pause)
         raise WriteConflict("the tag is being moved by others; try again in a moment")
 
     def tags_after(self, repository: Repository, last: str | None, limit: int) -> Sequence[str]:
