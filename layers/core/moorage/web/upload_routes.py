@@ -5,16 +5,19 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 from starlette.responses import Response
 
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import DigestInvalid, NameInvalid, SizeInvalid
+from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, DigestInvalid, NameInvalid, SizeInvalid
 from moorage.domain.ranges import ChunkRange
 from moorage.domain.sessions import UploadSession
 from moorage.web.blob_routes import DIGEST_HEADER
 from moorage.web.call import Call
+
+_SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def start_upload(call: Call) -> Response:
@@ -42,8 +45,11 @@ def append_chunk(call: Call) -> Response:
     """202 once the bytes are stored: a chunk with ``Content-Range``, or a stream without."""
     session = _session(call)
     body = _complete_body(call)
-    _tell_location_on_error(call, session.id)
-    session = call.services.uploads.append(session, body, _content_range(call))
+    try:
+        session = call.services.uploads.append(session, body, _content_range(call))
+    except ChunkOutOfOrder:
+        _tell_location(call, session.id)
+        raise
     return _session_response(call, session, HTTPStatus.ACCEPTED)
 
 
@@ -52,22 +58,25 @@ def finish_upload(call: Call) -> Response:
     digest = call.query("digest")
     if digest is None:
         raise DigestInvalid("the parameter digest is missing")
-    session_id = call.request.path_params["session"]
-    _tell_location_on_error(call, session_id)
-    link = call.services.uploads.finish(
-        call.repository,
-        call.principal,
-        session_id,
-        Digest.parse(digest),
-        _complete_body(call),
-        _content_range(call),
-    )
+    session_id = _session_id(call)
+    try:
+        link = call.services.uploads.finish(
+            call.repository,
+            call.principal,
+            session_id,
+            Digest.parse(digest),
+            _complete_body(call),
+            _content_range(call),
+        )
+    except ChunkOutOfOrder:
+        _tell_location(call, session_id)
+        raise
     return _created(call, link.digest)
 
 
 def cancel_upload(call: Call) -> Response:
     """204; the session is gone with all it has received."""
-    call.services.uploads.cancel(call.repository, call.principal, call.request.path_params["session"])
+    call.services.uploads.cancel(call.repository, call.principal, _session_id(call))
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -83,7 +92,19 @@ def _mount(call: Call, digest: Digest) -> Response | None:
 
 
 def _session(call: Call) -> UploadSession:
-    return call.services.uploads.find(call.repository, call.principal, call.request.path_params["session"])
+    return call.services.uploads.find(call.repository, call.principal, _session_id(call))
+
+
+def _session_id(call: Call) -> str:
+    """The session in the path, which is repeated in headers and keys only when it is of the form of ours.
+
+    Raises:
+        BlobUploadUnknown: it is not.
+    """
+    session_id: str = call.request.path_params["session"]
+    if not _SESSION_ID.fullmatch(session_id):
+        raise BlobUploadUnknown("the upload does not exist or has ended; begin it again")
+    return session_id
 
 
 def _complete_body(call: Call) -> bytes:
@@ -114,7 +135,7 @@ def _session_response(call: Call, session: UploadSession, status: HTTPStatus) ->
     return Response(status_code=status, headers=headers)
 
 
-def _tell_location_on_error(call: Call, session_id: str) -> None:
+def _tell_location(call: Call, session_id: str) -> None:
     """A client whose chunk is refused goes on from where the upload stands."""
     call.request.state.error_headers = {"Location": _location(call, session_id)}
 
