@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 
 from moorage.adapters.dynamodb.secret_records import connect_secret_records
 from moorage.adapters.key_pairs import new_key_pair
@@ -63,7 +64,9 @@ def create(environ: Mapping[str, str]) -> Handler:
         clock=lambda: datetime.now(UTC),
         lifetime=settings.lifetime,
     )
-    return dispatcher(secrets, Logger(service="secrets", level=settings.log_level))
+    logger = Logger(service="secrets", level=settings.log_level)
+    copy_config_to_registered_loggers(source_logger=logger, include={"moorage"})
+    return logger.inject_lambda_context(dispatcher(secrets, logger))
 
 
 def dispatcher(secrets: Secrets, logger: Logger) -> Handler:
