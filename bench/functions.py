@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from bench.context import Context
 from bench.stand_in import ENDPOINT, Services, network
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb.secret_records import connect_secret_records
@@ -48,21 +50,11 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Context:
-    """What Lambda passes to a handler beside the event."""
-
-    function_name: str = "moorage-Registry-1A2B3C4D5E6F7"
-    function_version: str = "$LATEST"
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:moorage-Registry-1A2B3C4D5E6F7"
-    memory_limit_in_mb: str = "1024"
-    aws_request_id: str = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
-
-
-@dataclass(frozen=True)
 class Request:
     """A request that a client sends again and again: which function answers it, and with which status."""
 
     name: str
+    function: str
     handler: Handler
     event: dict[str, Any]
     status: int
@@ -81,17 +73,30 @@ class Request:
 @contextmanager
 def requests() -> Iterator[list[Request]]:
     """The requests of a pull and the first of a push; what functions log goes nowhere."""
+    with world() as (_, made):
+        yield made
+
+
+@contextmanager
+def world() -> Iterator[tuple[Services, list[Request]]]:
+    """The same, and the services that answer to the functions."""
     services = Services()
     kept = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(ENVIRONMENT)
     try:
-        with network(services), Path(os.devnull).open("w", encoding="utf-8") as log, redirect_stdout(log):
-            yield _requests(services)
+        with network(services), redirect_stdout(_nowhere()):
+            yield services, _requests(services)
     finally:
         os.environ.clear()
         os.environ.update(kept)
+
+
+@cache
+def _nowhere() -> TextIO:
+    """Open for ever: the logger of a function writes to the first output that it has seen."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _requests(services: Services) -> list[Request]:
@@ -112,8 +117,11 @@ def _requests(services: Services) -> list[Request]:
         ("blob GET", "GET", f"{path}/blobs/{_digest(0)}", 307),
         ("upload POST", "POST", f"{path}/blobs/uploads/", 202),
     ]
-    made = [Request(name, registry, event(method, path, bearer), status) for name, method, path, status in rows]
-    return [*made, Request("token GET", token, asking, 200)]
+    made = [
+        Request(name, "registry", registry, event(method, path, bearer), status)
+        for name, method, path, status in rows
+    ]
+    return [*made, Request("token GET", "token", token, asking, 200)]
 
 
 def load(function: str) -> Handler:

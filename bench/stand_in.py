@@ -51,6 +51,9 @@ class ConversationSocket(socket.socket):
         operation = target[1].rpartition(b".")[2].decode() if target else head.partition(b" ")[0].decode()
         self._far.sendall(_response(self._answer(operation, body)))
 
+    def setsockopt(self, *_: Any) -> None:
+        """Nothing: options of TCP, which this is not."""
+
     def close(self) -> None:
         """Close both ends."""
         self._far.close()
@@ -91,6 +94,19 @@ class Services:
         self.recording = True
         self._rows: dict[tuple[str, str], dict[str, Any]] = {}
         self._answers: dict[bytes, bytes] = {}
+
+    def stored(self) -> dict[str, Any]:
+        """All that is stored, as JSON holds it."""
+        return {"parameters": self.parameters, "rows": list(self._rows.values())}
+
+    @classmethod
+    def loaded(cls, stored: dict[str, Any]) -> Services:
+        """Services with what others have stored; nothing more is recorded."""
+        services = cls()
+        services.parameters = stored["parameters"]
+        services._rows = {_place(row): row for row in stored["rows"]}
+        services.recording = False
+        return services
 
     def __call__(self, operation: str, body: bytes) -> bytes:
         """The answer to a request; one that was given before, when nothing is recorded any more."""

@@ -1,0 +1,166 @@
+"""Wall time of a pull, beside another registry's and beside the bare bytes from the same store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import urllib3
+from botocore.config import Config
+
+from bench import image
+from bench.cloud import Cloud
+from bench.figures import Figure, alternating, ratio
+from local import ports
+
+PART = "pull of 200 MB"
+ROUNDS = 5
+REPOSITORY = "demo/large"
+TAG = "v1"
+_LAYERS, _LAYER_BYTES = 4, 50_000_000
+# As skopeo does.
+_AT_ONCE = "6"
+_SECONDS = 120
+_STOP_SECONDS = 10
+
+OURS, DEBIAN = "skopeo copy from moorage", "skopeo copy from Debian's docker-registry"
+RAW, DIRECT = "raw GETs through the S3 front", "raw GETs from SeaweedFS itself"
+FOLDER = "skopeo copy from a folder"
+_BOUNDS = {
+    OURS: "the store's bytes, and SHA-256 of each in skopeo",
+    DEBIAN: "its own disk, and SHA-256 of each byte in skopeo",
+    RAW: "SeaweedFS and one relaying process, on two processors",
+    DIRECT: "SeaweedFS",
+    FOLDER: "what skopeo itself does with the bytes, without any network",
+}
+
+
+def measure(cloud: Cloud, folder: Path, note: Callable[[str], None], rounds: int = ROUNDS) -> list[Figure]:
+    """Pulls by skopeo into a new folder, and GETs of the same objects by curl into files, as many at once."""
+    made = image.build(_LAYERS, _LAYER_BYTES)
+    note(f"pushing {made.size / 1e6:.0f} MB in chunks")
+    cloud.push(REPOSITORY, made.blobs, made.manifest, image.MEDIA_TYPE, TAG)
+    source = folder / "image"
+    made.write(source)
+    with docker_registry(folder) as other:
+        _skopeo(f"dir:{source}", f"docker://{other}/large:{TAG}", "--dest-tls-verify=false")
+        place = folder / "pulled"
+        login = _login(folder, cloud)
+        ours = f"docker://{cloud.endpoint.removeprefix('http://')}/{REPOSITORY}:{TAG}"
+        contestants = {
+            OURS: lambda: _pull(ours, place, "--src-tls-verify=false", f"--src-authfile={login}"),
+            DEBIAN: lambda: _pull(f"docker://{other}/large:{TAG}", place, "--src-tls-verify=false"),
+            RAW: lambda: _get(_urls(cloud, cloud.s3_front), place, made.size),
+            DIRECT: lambda: _get(_urls(cloud, cloud.s3), place, made.size),
+            FOLDER: lambda: _pull(f"dir:{source}", place),
+        }
+        for contestant in contestants.values():
+            contestant()
+        runs = alternating(contestants, rounds, note)
+    figures = [Figure(PART, name, "s", runs[name], bound) for name, bound in _BOUNDS.items()]
+    for other_name in (DEBIAN, RAW, DIRECT):
+        figures.append(ratio(PART, f"moorage by {other_name}", runs[OURS], runs[other_name], "1 is no overhead"))
+    return figures
+
+
+def _pull(source: str, place: Path, *options: str) -> float:
+    with _new(place):
+        started = time.perf_counter()
+        _skopeo(source, f"dir:{place}", *options)
+        return time.perf_counter() - started
+
+
+def _skopeo(source: str, target: str, *options: str) -> None:
+    # --insecure-policy: whose signatures are trusted is not the question here.
+    subprocess.run(
+        ["skopeo", "--insecure-policy", "copy", "--quiet", *options, source, target],
+        check=True,
+        timeout=_SECONDS,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _get(urls: list[str], place: Path, size: int) -> float:
+    command = ["curl", "--silent", "--no-progress-meter", "--fail", "--parallel", "--parallel-max", _AT_ONCE]
+    for at, url in enumerate(urls):
+        command += ["--output", str(place / str(at)), url]
+    with _new(place):
+        place.mkdir()
+        started = time.perf_counter()
+        subprocess.run(command, check=True, timeout=_SECONDS)
+        seconds = time.perf_counter() - started
+        found = sum(path.stat().st_size for path in place.iterdir())
+    if found != size:
+        raise RuntimeError(f"{found} bytes instead of {size}")
+    return seconds
+
+
+@contextmanager
+def _new(place: Path) -> Iterator[None]:
+    """Nothing is at the place before, nor left behind."""
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _urls(cloud: Cloud, endpoint: str) -> list[str]:
+    """Presigned URLs of all objects that the image's blobs are: the large ones, and its configuration."""
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    client = botocore.session.Session().create_client("s3", endpoint_url=endpoint, config=config, **cloud.keys)
+    (bucket,) = client.list_buckets()["Buckets"]
+    objects: list[Any] = client.list_objects_v2(Bucket=bucket["Name"], Prefix="api/")["Contents"]
+    return [
+        client.generate_presigned_url("get_object", Params={"Bucket": bucket["Name"], "Key": each["Key"]})
+        for each in objects
+    ]
+
+
+def _login(folder: Path, cloud: Cloud) -> Path:
+    path = folder / "auth.json"
+    path.touch(mode=0o600)
+    host = cloud.endpoint.removeprefix("http://")
+    path.write_text(json.dumps({"auths": {host: {"auth": cloud.basic}}}), "utf-8")
+    return path
+
+
+@contextmanager
+def docker_registry(folder: Path) -> Iterator[str]:
+    """Debian's registry with its files in a folder; host and port. It is stopped on the way out."""
+    (port,) = ports.free(1)
+    config = {
+        "version": "0.1",
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "docker-registry")}},
+        "http": {"addr": f"{ports.LOOPBACK}:{port}"},
+    }
+    path = folder / "docker-registry.yml"
+    path.write_text(json.dumps(config), "utf-8")
+    with (folder / "docker-registry.log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", path], stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _await_ready(f"http://{ports.LOOPBACK}:{port}/v2/")
+        yield f"{ports.LOOPBACK}:{port}"
+    finally:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
+
+
+def _await_ready(url: str) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        try:
+            if urllib3.request("GET", url, retries=False).status == 200:  # noqa: PLR2004
+                return
+        except urllib3.exceptions.HTTPError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
