@@ -374,3 +374,20 @@ def test_a_media_type_of_any_length_makes_a_short_message(text: str) -> None:
         with pytest.raises(RegistryError) as caught:
             parse(document, sent)
         assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize("length", [255, 256])
+@pytest.mark.parametrize("where", ["artifactType", "config", "layers"])
+def test_media_type_has_at_most_as_many_characters_as_one_can_have(length: int, where: str) -> None:
+    long = "application/".ljust(length, "x")
+    changes = {
+        "artifactType": long,
+        "config": descriptor(media_type=long),
+        "layers": [descriptor(media_type=long)],
+    }
+    content = json.dumps(image(**{where: changes[where]})).encode()
+    if length == 255:
+        assert Manifest.parse(content, OCI_MANIFEST)
+    else:
+        with pytest.raises(ManifestInvalid):
+            Manifest.parse(content, OCI_MANIFEST)

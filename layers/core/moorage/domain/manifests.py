@@ -27,6 +27,8 @@ _INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 # Media types of layers that a client may leave where they are instead of pushing them.
 _NOT_PUSHED = ("nondistributable", "foreign")
 _SHOWN = 100
+# Two names of at most 127 characters and the slash: https://www.rfc-editor.org/rfc/rfc6838#section-4.2
+_MEDIA_TYPE_MAX = 255
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -180,6 +182,8 @@ def _descriptor(item: Any, where: str) -> Descriptor:
     media_type, size = item.get("mediaType", ""), item.get("size")
     if not isinstance(media_type, str) or not media_type:
         raise ManifestInvalid(f"a descriptor in {where} has no mediaType")
+    if len(media_type) > _MEDIA_TYPE_MAX:
+        raise ManifestInvalid(f"the mediaType of a descriptor in {where} is too long")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ManifestInvalid(f"a descriptor in {where} has no size")
     try:
@@ -198,6 +202,8 @@ def _artifact_type(document: dict[str, Any]) -> str | None:
     declared = document.get("artifactType")
     if declared is not None and not isinstance(declared, str):
         raise ManifestInvalid("artifactType is not a string")
+    if declared and len(declared) > _MEDIA_TYPE_MAX:
+        raise ManifestInvalid("artifactType is too long")
     return declared or None
 
 
