@@ -306,3 +306,18 @@ def test_replacement_has_no_more_writes_than_the_ones_it_is_killed_at(world: Wor
     before = world.writes.count
     world.secrets.replace()
     assert world.writes.count - before == 8
+
+
+def test_parameter_that_was_deleted_by_hand_is_made_again_and_tokens_go_on(world: World) -> None:
+    world.secrets.ensure()
+    for _ in range(3):
+        world.now += LIFETIME
+        world.secrets.rotate()
+    # SSM counts the versions of a parameter that is made anew from 1.
+    world.writer.versions[NAMES.signing_key].clear()
+    world.now += LIFETIME
+    for _ in range(6):
+        world.secrets.rotate()
+        assert world.verifies(world.signing_key())
+        world.now += timedelta(days=1)
+    assert world.records.states[SIGNING_KEY].kid == world.signing_key()["kid"]
