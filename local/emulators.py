@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from local.processes import Child, StartError, stop_all, stop_leftovers
 from local.state import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 REGION = "us-east-1"
@@ -28,7 +29,7 @@ _ENVIRONMENT = ROOT / ".venv-emulators"
 _READY_SECONDS = 60.0
 # After SIGTERM its filer waits 15 s for a stream that it holds to itself. Nothing is written meanwhile:
 # volumes and index are written through at each request, so killing it then loses nothing.
-_SEAWEEDFS_STOP_SECONDS = 3.0
+_SEAWEEDFS_STOP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,15 @@ def running(folder: Path, *, save_seconds: float = 30.0, keep: bool = True) -> I
     Raises:
         StartError: one of them is not installed, ended, or did not get ready.
     """
+    with starting(folder, save_seconds=save_seconds, keep=keep) as await_ready:
+        yield await_ready()
+
+
+@contextmanager
+def starting(
+    folder: Path, *, save_seconds: float = 30.0, keep: bool = True
+) -> Iterator[Callable[[], Emulators]]:
+    """Like `running`, for callers with something else to do until they wait for the emulators."""
     if not (_ENVIRONMENT / "bin" / "python").exists():
         raise StartError(f"{_ENVIRONMENT} is missing; `make run` installs it")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -87,12 +97,16 @@ def running(folder: Path, *, save_seconds: float = 30.0, keep: bool = True) -> I
     aws = f"http://{ports.LOOPBACK}:{aws_port}"
     s3 = f"http://{ports.LOOPBACK}:{free[0]}"
     children: list[Child] = []
+
+    def await_ready() -> Emulators:
+        _await_ready(children[1], f"{aws}/_ministack/health")
+        _await_ready(children[0], f"{s3}/healthz")
+        return Emulators(aws, s3, access_key, secret_key, children=tuple(children))
+
     try:
         children.append(_seaweedfs(folder, free, access_key, secret_key))
         children.append(_ministack(folder, aws_port, save_seconds))
-        _await_ready(children[1], f"{aws}/_ministack/health")
-        _await_ready(children[0], f"{s3}/healthz")
-        yield Emulators(aws, s3, access_key, secret_key, children=tuple(children))
+        yield await_ready
     finally:
         if not keep:
             for child in children:
@@ -148,7 +162,14 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
     }
     command: list[str | Path] = [_ENVIRONMENT / "bin" / "weed", "-logtostderr", "server"]
     command += [f"-{name}={value}" for name, value in options.items()]
-    return Child("seaweedfs", command, _inherited(), folder, stop_seconds=_SEAWEEDFS_STOP_SECONDS)
+    return Child(
+        "seaweedfs",
+        command,
+        _inherited(),
+        folder,
+        stop_seconds=_SEAWEEDFS_STOP_SECONDS,
+        orphaned=signal.SIGKILL,
+    )
 
 
 def _ministack(folder: Path, port: int, save_seconds: float) -> Child:

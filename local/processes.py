@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from local.state import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 STOP_SECONDS = 10.0
 """How long a child may take to end after SIGTERM before it is killed."""
@@ -38,8 +38,12 @@ class Child:
         folder: Path,
         *,
         stop_seconds: float = STOP_SECONDS,
+        orphaned: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """Start the command with exactly this environment; output goes to `<folder>/<name>.log`."""
+        """Start the command with exactly this environment; output goes to `<folder>/<name>.log`.
+
+        Where the kernel can do it, the child gets the signal `orphaned` when this process dies.
+        """
         self.name = name
         self.stop_seconds = stop_seconds
         self.log = folder / f"{name}.log"
@@ -53,7 +57,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
+                preexec_fn=_ending_with_parent(orphaned) if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
             )
         identity = {"pid": self.pid, "started": started_at(self.pid)}
         write_private(self._record, json.dumps(identity))
@@ -137,6 +141,11 @@ def started_at(pid: int) -> str | None:
     return shown or None
 
 
-def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM to this child when the local cloud dies without a chance to do it."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+def _ending_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What has the kernel send a signal to the calling process when its parent dies."""
+    library = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+    return prepare

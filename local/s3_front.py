@@ -77,9 +77,10 @@ class S3Front:
         answers = asyncio.create_task(_answers(storage, client, methods))
         try:
             await asyncio.wait({requests, answers}, return_when=asyncio.FIRST_COMPLETED)
-            if requests.done() and requests.exception():
+            if requests.done() and isinstance(requests.exception(), OSError):
                 # Storage may have answered before it stopped listening.
                 await asyncio.wait({answers}, timeout=_LAST_ANSWER_SECONDS)
+            if requests.done():
                 requests.result()
             await answers
         finally:

@@ -147,6 +147,26 @@ def test_state_belongs_to_one_cloud_at_a_time(local_cloud):
     assert Registry(local_cloud).http.request("GET", f"{local_cloud.endpoint}/v2/").status == 401
 
 
+def test_stop_during_the_start_leaves_nothing_behind(tmp_path):
+    cloud = RunningCloud(tmp_path / "state")
+    deadline = time.monotonic() + 20
+    while len(children := cloud.children) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert cloud.stop() == 0
+    assert await_gone(children.values(), 1) == []
+    assert cloud.output == ""
+
+
+def test_end_of_an_emulator_ends_the_cloud_with_a_reason(tmp_path):
+    cloud = RunningCloud(tmp_path / "state").await_ready()
+    children = cloud.children
+    os.kill(children["ministack"], signal.SIGKILL)
+    assert cloud.process.wait(20) == 1
+    assert "ministack ended with status -9" in cloud.log.read_text("utf-8")
+    assert await_gone(children.values(), 1) == []
+
+
 def test_images_survive_a_stop_and_a_kill(tmp_path):
     state = tmp_path / "state"
     layers = {tag: os.urandom(100_000) for tag in ("first", "second")}

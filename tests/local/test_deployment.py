@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from local import aws, dependencies, schedules
+from local import aws, dependencies
 from local.custom_resources import CustomResources
 from local.functions import Pool
 from local.identities import Place
@@ -168,17 +168,18 @@ def test_schedule_calls_its_functions_at_its_rate(tmp_path, monkeypatch):
     made = stack(Rule=rule)
     slept, events = [], []
 
-    class Recorder:
-        async def invoke(self, event):
+    class Recorder(Pool):
+        async def invoke(self, event, request_id=None):
             events.append(event)
+            return b"{}"
 
     async def sleep(seconds):
         slept.append(seconds)
         if len(slept) > 2:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(schedules.asyncio, "sleep", sleep)
-    schedule = Schedule(made, next(iter(made)), {FUNCTION.arn: Recorder()})
+    monkeypatch.setattr("local.schedules.asyncio.sleep", sleep)
+    schedule = Schedule(made, next(iter(made)), {FUNCTION.arn: Recorder(FUNCTION, tmp_path / "log", 1)})
     assert schedule.enabled
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(schedule.run())

@@ -1,0 +1,132 @@
+"""What serves while the emulators run: everything in its order, up and down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from local import aws, demo, emulators, ports, template
+from local.deployment import Deployment
+from local.front_door import FrontDoor, Server
+from local.identities import Place
+from local.s3_front import S3Front
+from local.state import write_private
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from local.emulators import Emulators
+    from local.state import StateFolder
+    from local.template import Stack
+
+CREDENTIALS = "credentials.json"
+PASSWORD = "password"  # noqa: S105 - the name of a file
+ADMIN_ENVIRONMENT = "admin-environment.json"
+
+_STACK = "moorage-local"
+_WATCH_SECONDS = 1.0
+
+
+def declared(root: Path, domain: str) -> Stack:
+    """The stack of the project's template, with the parameters that suit one machine.
+
+    Raises:
+        TemplateError: the template cannot be carried out.
+    """
+    place = Place(_STACK, emulators.REGION, emulators.ACCOUNT)
+    # The bucket is no host name on the loopback interface.
+    parameters = {"S3AddressingStyle": "path", "RegistryDomain": domain}
+    return template.load(root / "template.yaml", place, parameters)
+
+
+class Service:
+    """What runs while the emulators do."""
+
+    def __init__(self, root: Path, stack: Stack, state: StateFolder, running: Emulators) -> None:
+        self._root = root
+        self._stack = stack
+        self._state = state
+        self._running = running
+
+    async def serve(
+        self, listener: socket.socket, s3_listener: socket.socket, announce: Callable[[str], None]
+    ) -> None:
+        """Bring everything up, wait for a signal, and bring everything down; ends by being cancelled."""
+        _cancel_on_signals()
+        async with AsyncExitStack() as cleanup:
+            s3_front = S3Front(s3_listener, int(self._running.s3_endpoint_url.rpartition(":")[2]))
+            await s3_front.start()
+            cleanup.push_async_callback(s3_front.close)
+            deployment = Deployment(
+                self._root,
+                self._stack,
+                self._state,
+                self._running.environment_with_s3(f"http://{s3_front.canonical}"),
+            )
+            cleanup.push_async_callback(deployment.close)
+            await deployment.make(self._running)
+            routes = deployment.routes()
+            await asyncio.gather(*(deployment.pools[arn].warm() for arn in {r.function_arn for r in routes}))
+
+            front_door = FrontDoor(routes, deployment.pools, deployment.place(), s3_front.canonical)
+            server = Server(front_door)
+            await server.start(listener)
+            cleanup.push_async_callback(server.stop)
+            for schedule in deployment.schedules():
+                task = asyncio.create_task(schedule.run())
+                cleanup.callback(task.cancel)
+            announce(self._credentials(ports.number(listener)))
+            while True:
+                await asyncio.sleep(_WATCH_SECONDS)
+                self._running.ensure_running()
+
+    def _credentials(self, port: int) -> str:
+        """Store how to log in; the line that says so."""
+        known = self._state.read(CREDENTIALS) or {}
+        os.environ.update(self._running.environment)
+        table = self._stack.output("TableName")
+        login = demo.ensure(table, known.get("password"))
+        # What `moorage-admin` has to find in its environment to make more accounts while this runs.
+        self._state.write(ADMIN_ENVIRONMENT, {"TABLE_NAME": table, **self._running.environment})
+        parameters = aws.client(self._running, "ssm")
+        bootstrap = parameters.get_parameter(
+            Name=self._stack.output("BootstrapParameter"), WithDecryption=True
+        )
+        host = f"{ports.LOOPBACK}:{port}"
+        self._state.write(
+            CREDENTIALS,
+            {
+                "endpoint": f"http://{host}",
+                "org": login.organisation,
+                "username": login.username,
+                "password": login.password,
+                "bootstrap": bootstrap["Parameter"]["Value"],
+            },
+        )
+        # In a file of its own, so that the line to paste leaves no secret in a shell's history.
+        password = write_private(self._state.path / PASSWORD, login.password + "\n")
+        return (
+            f"moorage is ready at {host}, organisation {login.organisation}: "
+            f"docker login {host} -u '{login.username}' --password-stdin < {shlex.quote(str(password))}"
+        )
+
+
+def _cancel_on_signals() -> None:
+    """Let the first signal cancel the current task; later ones change nothing, the clean-up is under way."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    came = False
+
+    def interrupt() -> None:
+        nonlocal came
+        if task is not None and not came:
+            came = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupt)
