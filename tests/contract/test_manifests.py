@@ -5,6 +5,7 @@ import pytest
 from moorage.adapters import keys
 from moorage.domain.digests import Algorithm
 from moorage.domain.errors import ManifestUnknown
+from moorage.domain.manifests import MAX_REFERENCES
 from tests.contract.samples import (
     APP,
     LATER,
@@ -93,6 +94,16 @@ def test_users_of_content_are_the_manifests_that_use_it(table):
     assert table.delete_manifest(APP, digest("a"))
     assert table.users_of(APP, layers[0]) == [digest("b")]
     assert table.users_of(APP, layers[59]) == []
+
+
+def test_manifest_that_uses_as_much_as_one_can_is_stored_and_deleted_whole(dynamo_table, rows):
+    used = [digest(number, Algorithm.SHA512) for number in range(MAX_REFERENCES)]
+    largest = manifest("a", body=b"x" * 65_536)
+    dynamo_table.put_manifest(APP, largest, uses=used, referrer=None)
+    assert dynamo_table.find_manifest(APP, digest("a")) == largest
+    assert len(rows()) == 1 + MAX_REFERENCES
+    assert dynamo_table.delete_manifest(APP, digest("a"))
+    assert rows() == []
 
 
 def test_manifest_pushed_again_after_its_deletion_is_used_again(table):

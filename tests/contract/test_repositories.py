@@ -1,6 +1,9 @@
 from functools import partial
 
+import pytest
+
 from moorage.adapters import keys
+from moorage.domain.errors import WriteConflict
 from moorage.ports import RepositoryRecord
 from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG
 from tests.contract.threads import together
@@ -27,6 +30,13 @@ def test_repository_that_exists_stays_as_it_is(table):
     first = table.create_repository(RepositoryRecord(APP, "one", NOW))
     assert table.create_repository(RepositoryRecord(APP, "two", LATER)) == first
     assert table.find_repository(APP) == first
+
+
+def test_repository_of_an_id_that_is_taken_is_not_made(table):
+    table.create_repository(RepositoryRecord(APP, "one", NOW))
+    with pytest.raises(WriteConflict):
+        table.create_repository(RepositoryRecord(OTHER_IMAGE, "one", NOW))
+    assert table.find_repository(OTHER_IMAGE) is None
 
 
 def test_repository_made_by_many_at_once_is_one(table):

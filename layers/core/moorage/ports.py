@@ -136,7 +136,12 @@ class Manifests(Protocol):
     def referrers(
         self, repository: Repository, subject: Digest, *, artifact_type: str | None, after: str | None
     ) -> ReferrerPage:
-        """A page of the manifests that name ``subject``, in a fixed order; of one artifact type if given."""
+        """A page of the manifests that name ``subject``, in a fixed order; of one artifact type if given. A
+        page has at most 1 MB of descriptors, and a referrer without one stands alone on its page.
+
+        Raises:
+            QueryInvalid: ``after`` is no ``next`` of this list.
+        """
 
 
 class Blobs(Protocol):
@@ -183,7 +188,11 @@ class Sessions(Protocol):
     """Upload sessions."""
 
     def create_session(self, session: UploadSession) -> None:
-        """Store a new, open session."""
+        """Store a new, open session.
+
+        Raises:
+            WriteConflict: one of its id is there.
+        """
 
     def find_session(self, repository: Repository, session_id: str) -> UploadSession | None:
         """The session of this repository, open or closed."""
@@ -310,7 +319,8 @@ class Storage(Protocol):
         False when the key was taken (nothing was changed).
 
         Raises:
-            DigestMismatch: the store computed another SHA-256; nothing was stored.
+            DigestMismatch: the content has another SHA-256; nothing was stored.
+            Unavailable: also when the content is not of that size; nothing was stored.
 
         """
 

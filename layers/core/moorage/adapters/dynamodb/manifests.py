@@ -27,6 +27,9 @@ _ACCOMPANIED = ("uses", "referrer", "push", "tag_writes", "subject")
 UNCHANGED = "#push = :push AND #tag_writes = :tag_writes"
 OF_THAT_PUSH = "#push = :push"
 
+# As many as a transaction can have.
+_USES_AT_ONCE = 100
+
 
 class DynamoManifests(DynamoTags):
     """The port ``Manifests``."""
@@ -82,12 +85,20 @@ class DynamoManifests(DynamoTags):
         raise WriteConflict("the manifest is being tagged by others; try again in a moment")
 
     def _remove_uses(self, repository: Repository, digest: Digest, removed: Row) -> None:
-        for used in removed["uses"]:
-            key = keys.use(repository, Digest.parse(used), digest)
-            try:
-                self._table.write(delete(key, OF_THAT_PUSH, push=removed["push"]))
-            except ConditionFailed:
-                continue  # Gone, or written by a later push of the same manifest: it stays.
+        writes = [
+            delete(keys.use(repository, Digest.parse(used), digest), OF_THAT_PUSH, push=removed["push"])
+            for used in removed["uses"]
+        ]
+        for start in range(0, len(writes), _USES_AT_ONCE):
+            remaining = writes[start : start + _USES_AT_ONCE]
+            while remaining:
+                try:
+                    self._table.transact(*remaining)
+                except ConditionFailed as failed:
+                    # Gone, or written by a later push of the same manifest: these stay.
+                    remaining = [write for place, write in enumerate(remaining) if place not in failed.rows]
+                else:
+                    break
 
     def users_of(self, repository: Repository, digest: Digest) -> Sequence[Digest]:
         """The manifests that use a digest."""

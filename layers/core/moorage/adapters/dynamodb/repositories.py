@@ -8,8 +8,12 @@ from moorage.adapters import keys
 from moorage.adapters.dynamodb.rows import Row, resource, row
 from moorage.adapters.dynamodb.table import ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, put
+from moorage.domain.errors import WriteConflict
 from moorage.domain.names import Repository
 from moorage.ports import RepositoryRecord
+
+# Where the row by name stands in the transaction.
+_NAME = 0
 
 
 class DynamoRepositories:
@@ -44,9 +48,9 @@ class DynamoRepositories:
                 ),
             )
         except ConditionFailed as failed:
-            standing = failed.rows.get(0) or self._table.get(keys.repository(name))
+            standing = failed.rows.get(_NAME)
             if standing is None:
-                raise
+                raise WriteConflict("a repository of that id exists") from None
             return _record(standing)
         return record
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from moorage.adapters import keys
 from moorage.domain.digests import Digest
-from moorage.domain.errors import ManifestUnknown
+from moorage.domain.errors import ManifestUnknown, WriteConflict
 from moorage.domain.names import Repository
 from moorage.ports import ManifestRecord, Referrer, ReferrerPage, RepositoryRecord
 
@@ -46,6 +46,9 @@ class MemoryManifests:
     def create_repository(self, record: RepositoryRecord) -> RepositoryRecord:
         """The record that stands."""
         with self._manifests_lock:
+            standing = self._repositories.get(record.repository)
+            if standing is None and any(other.id == record.id for other in self._repositories.values()):
+                raise WriteConflict("a repository of that id exists")
             return self._repositories.setdefault(record.repository, record)
 
     def find_manifest(self, repository: Repository, digest: Digest) -> ManifestRecord | None:
