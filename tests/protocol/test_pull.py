@@ -8,6 +8,8 @@ from tests.protocol.sample import (
     ABSENT_LONG,
     BLOB,
     DIGEST,
+    EMPTY,
+    EMPTY_LONG,
     IMAGE,
     IMAGE_DIGEST,
     IMAGE_LONG,
@@ -18,6 +20,7 @@ from tests.protocol.sample import (
     fill,
     push_manifest,
     require_error,
+    session,
     sha256,
 )
 
@@ -192,8 +195,6 @@ def test_the_redirect_leads_to_the_bytes_for_a_short_time_and_is_kept_by_nobody(
 
 
 def test_the_empty_blob_is_a_blob_of_zero_bytes(world, headers):
-    from tests.protocol.sample import EMPTY, EMPTY_LONG, session
-
     for digest in (EMPTY, EMPTY_LONG):
         location = session(world, headers)
         response = world.registry.put(location, params={"digest": digest}, headers=headers)
