@@ -1,10 +1,13 @@
 """The API, the table and the bucket."""
 
 import tomllib
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from moorage.domain.sessions import SESSION_LIFETIME
+from moorage.services.uploads import CHUNK_PREFIX
 from tests.template.document import ROOT, Template, load, text
 
 
@@ -94,15 +97,16 @@ def test_bucket_is_private_and_forgets_what_was_abandoned(template: Template) ->
     assert abort["Status"] == expire["Status"] == "Enabled"
     assert abort["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] >= 1
     assert "Prefix" not in abort
-    assert (expire["Prefix"], expire["ExpirationInDays"]) == ("chunks/", {"Ref": "ChunkExpirationDays"})
-    # A session lives for a day; what it received must not go before it.
-    assert template.document["Parameters"]["ChunkExpirationDays"]["MinValue"] >= 2
+    assert (expire["Prefix"], expire["ExpirationInDays"]) == (CHUNK_PREFIX, {"Ref": "ChunkExpirationDays"})
+    # What a session has received must not go before it; S3 rounds up to a midnight.
+    least = template.document["Parameters"]["ChunkExpirationDays"]["MinValue"]
+    assert timedelta(days=least) > SESSION_LIFETIME
 
 
 def test_only_chunks_expire(template: Template) -> None:
     rules = template.properties("Bucket")["LifecycleConfiguration"]["Rules"]
     expiring = [rule for rule in rules if any("Expiration" in name for name in rule)]
-    assert [rule["Prefix"] for rule in expiring] == ["chunks/"]
+    assert [rule["Prefix"] for rule in expiring] == [CHUNK_PREFIX]
 
 
 def test_bucket_refuses_everybody_without_tls(template: Template) -> None:
