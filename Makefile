@@ -10,8 +10,9 @@ STATE ?= .local/state
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
-# Python itself is a prerequisite: uv would otherwise download one of its own.
+# The interpreter that was given, not one that uv finds or downloads.
 export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON := $(CURDIR)/.local/uv/bin/python
 
 # Stamps stand inside what they vouch for, so that a deleted environment is made again.
 UV_READY := .local/uv/$(UV_VERSION).stamp

@@ -16,6 +16,9 @@ from local.ports import PortTakenError
 from local.processes import StartError
 from local.state import StateInUseError
 
+_DEFAULTS = {"PORT": "5000"}
+_PORTS = range(65536)
+
 
 def main() -> int:
     """Serve until a signal; the exit code is 0 after that, 1 when something did not work."""
@@ -26,22 +29,29 @@ def main() -> int:
         return 0
     except PortTakenError as error:
         return _failed(f"{error}; choose another with PORT= (and S3_PORT=)")
-    except (StartError, StateInUseError, TemplateError, ValueError) as error:
+    except (OSError, StartError, StateInUseError, TemplateError, ValueError) as error:
         return _failed(str(error))
     return 0
 
 
 def _settings() -> cloud.Settings:
-    state = Path(os.environ.get("STATE") or ROOT / ".local" / "state")
-    s3_port = os.environ.get("S3_PORT")
     return cloud.Settings(
         root=ROOT,
-        state=state.absolute(),
-        port=int(os.environ.get("PORT") or "5000"),
-        s3_port=int(s3_port) if s3_port else None,
+        state=Path(os.environ.get("STATE") or ROOT / ".local" / "state").absolute(),
+        port=_port("PORT") or 0,
+        s3_port=_port("S3_PORT"),
         save_seconds=float(os.environ.get("SAVE_SECONDS") or "30"),
         domain=os.environ.get("DOMAIN") or "",
     )
+
+
+def _port(name: str) -> int | None:
+    text = os.environ.get(name) or _DEFAULTS.get(name)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) not in _PORTS:
+        raise ValueError(f"{name} is a port, a number up to {_PORTS[-1]}, not {text!r}")
+    return int(text)
 
 
 def _forget_foreign_settings() -> None:

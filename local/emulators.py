@@ -19,7 +19,7 @@ from local.processes import Child, StartError, stop_all, stop_leftovers
 from local.state import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 REGION = "us-east-1"
@@ -112,6 +112,14 @@ def starting(
             for child in children:
                 child.kill()
         stop_all(children)
+        _remove_sockets(free)
+
+
+def _remove_sockets(seaweedfs_ports: Iterable[int]) -> None:
+    """Remove the sockets that SeaweedFS puts beside its gRPC ports, in a folder that cannot be chosen."""
+    for port in seaweedfs_ports:
+        for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):  # noqa: S108
+            left.unlink(missing_ok=True)
 
 
 def _keys(folder: Path) -> tuple[str, str]:

@@ -32,6 +32,7 @@ _HOP_BY_HOP = {
     "upgrade",
 }
 _STATUSES = range(200, 600)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -183,7 +184,7 @@ def response(answer: bytes) -> Response:
     try:
         status = _status(value["statusCode"])
         headers = [
-            (name.lower(), _text(content))
+            (_name(name), _text(content))
             for name, content in (value.get("headers") or {}).items()
             if name.lower() not in _HOP_BY_HOP
         ]
@@ -237,6 +238,12 @@ def _status(value: Any) -> int:
     if status not in _STATUSES:
         raise ValueError(f"{status} is no status")
     return status
+
+
+def _name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a header")
+    return name.lower()
 
 
 def _text(value: Any) -> str:

@@ -130,21 +130,39 @@ def test_port_that_is_taken_is_named_and_nothing_is_started(local_cloud, tmp_pat
     assert second.children == {}
 
 
-def test_state_belongs_to_one_cloud_at_a_time(local_cloud):
+def refused(**variables):
+    """What is said when the local cloud does not start."""
     answer = subprocess.run(
         [sys.executable, "-m", "local"],
         cwd=ROOT,
-        env={**os.environ, "STATE": str(local_cloud.state), "PORT": "0"},
+        env={**os.environ, "PORT": "0", **variables},
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
     assert answer.returncode == 1
-    assert str(local_cloud.state) in answer.stderr
-    assert "STATE=" in answer.stderr
-    assert "Traceback" not in answer.stderr
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("moorage: ")
+    assert answer.stderr.count("\n") == 1
+    return answer.stderr
+
+
+def test_state_belongs_to_one_cloud_at_a_time(local_cloud):
+    message = refused(STATE=str(local_cloud.state))
+    assert str(local_cloud.state) in message
+    assert "STATE=" in message
     assert Registry(local_cloud).http.request("GET", f"{local_cloud.endpoint}/v2/").status == 401
+
+
+@pytest.mark.parametrize("port", ["http", "65536", "-1", "5000 ", "\u0661x"])
+def test_port_that_is_none_is_named(tmp_path, port):
+    assert "PORT is a port" in refused(STATE=str(tmp_path / "state"), PORT=port)
+
+
+def test_state_that_cannot_be_a_folder_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    assert f"{tmp_path}/file" in refused(STATE=str(tmp_path / "file"))
 
 
 def test_stop_during_the_start_leaves_nothing_behind(tmp_path):

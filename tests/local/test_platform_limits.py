@@ -141,6 +141,8 @@ def test_function_that_fails_is_an_error_and_the_next_request_is_served(toy, way
         {"statusCode": 200, "headers": {"a": {"b": "c"}}},
         {"statusCode": 200, "headers": {"a": "b\r\nc: d"}},
         {"statusCode": 200, "headers": {"a": "\u4e16"}},
+        {"statusCode": 200, "headers": {"a b": "c"}},
+        {"statusCode": 200, "headers": {"": "c"}},
         {"statusCode": 200, "body": {"a": 1}},
         {"statusCode": 200, "body": "***", "isBase64Encoded": True},
     ],

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +132,24 @@ def test_emulator_that_ends_at_once_is_an_error_with_its_log(tmp_path, monkeypat
     ):
         pass
     assert list(tmp_path.glob("*.pid")) == []
+
+
+def test_emulators_leave_nothing_outside_their_folder(tmp_path):
+    with emulators.running(tmp_path, keep=False) as running:
+        pids = {child.pid for child in running.children}
+        sockets = {line.split()[-1] for line in unix_sockets(pids) if "/tmp/seaweedfs" in line}
+        assert sockets
+    assert [socket for socket in sockets if Path(socket).exists()] == []
+    assert list(tmp_path.glob("*.pid")) == []
+
+
+def unix_sockets(pids):
+    """The lines of the kernel's table of named sockets that belong to these processes."""
+    owned = {
+        str(descriptor.readlink())
+        for pid in pids
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir()
+        if descriptor.is_symlink()
+    }
+    lines = Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]
+    return [line for line in lines if len(line.split()) == 8 and f"socket:[{line.split()[6]}]" in owned]
