@@ -253,7 +253,7 @@ TYPES = [
     "application/vnd.a",
     "application/vnd.a+json;x=#~",
     "ünï/cödé",
-    "x" * 600,
+    "x" * 255,
     "a b",
 ]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from starlette.testclient import TestClient
+from httpx2 import BaseTransport, Client, Request, Response
 
 from moorage.adapters.memory import MemorySigningKeySource, MemoryStorage, MemoryTable
 from moorage.bootstrap import registry, token
@@ -21,6 +22,9 @@ from moorage.web import registry as registry_web
 from moorage.web import token as token_web
 from moorage.web.call import RegistryServices
 from tests.unit.faults import Faults
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 HOST = "registry.example"
 
@@ -55,6 +59,47 @@ def new_signing_key(kid: str) -> tuple[SigningKey, PublicKey]:
 _SIGNING, _PUBLIC = new_signing_key("first")
 
 
+class InProcess(BaseTransport):
+    """Asks an ASGI application directly: ours wait for nothing, so they need neither event loop nor thread."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    def handle_request(self, request: Request) -> Response:
+        body, sent = request.read(), list[Any]()
+        path, _, query = request.url.raw_path.partition(b"?")
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": request.url.scheme,
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
+            "root_path": "",
+            "query_string": query,
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        }
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        with suppress(StopIteration):
+            # A coroutine; it ends at once, unless it waits.
+            self._application(scope, receive, send).send(None)  # type: ignore[attr-defined]
+            raise AssertionError("the application waits for something")
+        start, *parts = sent
+        content = b"".join(part.get("body", b"") for part in parts)
+        return Response(start["status"], headers=start["headers"], content=content, request=request)
+
+
+def connect(application: ASGIApp) -> Client:
+    """A client of an application."""
+    return Client(transport=InProcess(application), base_url=f"https://{HOST}")
+
+
 @dataclass
 class World:
     """A registry with the organisations ``demo`` and ``other``, and clients of it.
@@ -69,8 +114,8 @@ class World:
     accounts: AccountAdministration
     signing: SigningKey
     services: RegistryServices
-    registry: TestClient
-    tokens: TestClient
+    registry: Client
+    tokens: Client
     keys: dict[str, str] = field(default_factory=dict)
 
     def add_account(self, org: str, name: str, *groups: str) -> None:
@@ -100,11 +145,8 @@ def registry_in_memory(domain: str | None = None, **table_options: Any) -> Itera
     table.publish(_PUBLIC)
     services = registry.assemble(faults.wrap(table), faults.wrap(storage), clock, domain)
     issuing = token.assemble(faults.wrap(table), faults.wrap(MemorySigningKeySource(_SIGNING)), clock)
-    # Not entered: a portal per client would cost more than all else, and the applications have no lifespan.
-    registry_client = TestClient(
-        registry_web.create_application(services), base_url=f"https://{HOST}", follow_redirects=False
-    )
-    token_client = TestClient(token_web.create_application(issuing, domain), base_url=f"https://{HOST}")
+    registry_client = connect(registry_web.create_application(services))
+    token_client = connect(token_web.create_application(issuing, domain))
     accounts = AccountAdministration(table, clock)
     world = World(clock, table, storage, faults, accounts, _SIGNING, services, registry_client, token_client)
     for org in ("demo", "other"):
