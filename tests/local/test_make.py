@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -58,8 +59,43 @@ def test_run_installs_the_project_and_the_emulators_alone():
     assert "--inexact" in planned
 
 
-def test_installed_environments_are_left_alone():
-    assert " sync " not in make("--dry-run", "run")
+@pytest.fixture
+def installed(tmp_path):
+    """A project where everything that `make run` installs is there already."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    sources = [
+        "pyproject.toml",
+        "uv.lock",
+        *(f"environments/emulators/{name}" for name in ("pyproject.toml", "uv.lock")),
+    ]
+    version = re.search(r"^UV_VERSION := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert version is not None
+    stamps = [f".local/uv/{version[1]}.stamp", ".venv/local.stamp", ".venv-emulators/ready.stamp"]
+    for moment, name in enumerate(sources + stamps):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (moment, moment))
+    return tmp_path
+
+
+def test_installed_environments_are_left_alone(installed):
+    planned = make("--dry-run", f"--directory={installed}", "run")
+    assert "-m local" in planned
+    assert " sync " not in planned
+    assert "uv.sh" not in planned
+
+
+@pytest.mark.parametrize(
+    ("changed", "planned"),
+    [("uv.lock", "--group local"), ("environments/emulators/uv.lock", "--project environments")],
+)
+def test_changed_lock_file_is_installed_alone(installed, changed, planned):
+    os.utime(installed / changed)
+    (synced,) = [
+        line for line in make("--dry-run", f"--directory={installed}", "run").splitlines() if " sync " in line
+    ]
+    assert planned in synced
 
 
 @pytest.mark.parametrize("answers", [[], ["-c import ensurepip"]])
