@@ -71,10 +71,10 @@ def test_empty_pieces_do_not_matter(storage):
     assert content_of(storage) == b"abc"
 
 
-@pytest.mark.parametrize("content", [b"another", b"", b"first"])
+@pytest.mark.parametrize("content", [b"another", b"", b"first", b"x" * 6 * MEBIBYTE], ids=len)
 def test_key_that_is_taken_is_left_as_it_is(storage, content):
     storage.put(KEY, b"first")
-    assert storage.put_once(KEY, [content], len(content), sha256(content)) is False
+    assert storage.put_once(KEY, pieces(content, MEBIBYTE), len(content), sha256(content)) is False
     assert content_of(storage) == b"first"
 
 
