@@ -291,6 +291,7 @@ OTHERS: dict[str, Callable[[Store, str, Digest], object]] = {
         APP, WHO, session, digest, CONTENT[500:], None
     ),
     "cancels": lambda store, session, _: store.uploads.cancel(APP, WHO, session),
+    "looks for the blob": lambda store, _, digest: store.blobs.find(APP, digest),
     "deletes the blob": lambda store, _, digest: store.blobs.delete(APP, digest),
     "finishes another digest": lambda store, session, _: store.uploads.finish(
         APP, WHO, session, Digest.of(CONTENT[:500]), b"", None
@@ -298,27 +299,23 @@ OTHERS: dict[str, Callable[[Store, str, Digest], object]] = {
 }
 
 
-def interrupted(
-    digest: Digest, at: int, other: Callable[[Store, str, Digest], object]
-) -> tuple[Store, Any, bool]:
-    """What comes of a finish before whose call ``at`` another request is served entirely."""
-    store = Store()
-    session = store.session(APP, CONTENT[:500])
-    call, names = store.faults.call, []
+class Interruption:
+    """Lets another request be served entirely before the call number ``at`` to a dependency."""
 
-    def interrupt(name: str, method: Any, *arguments: Any, **named: Any) -> Any:
-        names.append(name)
-        if len(names) == at + 1:
+    def __init__(self, store: Store, at: int, other: Callable[[], object]) -> None:
+        self.names: list[str] = []
+        self.happened = self.succeeded = False
+        self._at, self._other, self._call = at, other, store.faults.call
+        store.faults.call = self.call  # type: ignore[method-assign]
+
+    def call(self, name: str, method: Any, *arguments: Any, **named: Any) -> Any:
+        self.names.append(name)
+        if len(self.names) == self._at + 1:
+            self.happened = True
             with suppress(BlobUploadUnknown, DigestMismatch, BlobUnknown):
-                other(store, session.id, digest)
-        return call(name, method, *arguments, **named)
-
-    store.faults.call = interrupt  # type: ignore[method-assign]
-    try:
-        result: Any = store.uploads.finish(APP, WHO, session.id, digest, CONTENT[500:], None)
-    except BlobUploadUnknown as error:
-        result = error
-    return store, result, len(names) > at
+                self._other()
+                self.succeeded = True
+        return self._call(name, method, *arguments, **named)
 
 
 @pytest.mark.parametrize("digest", [DIGEST, LONG], ids=["sha256", "sha512"])
@@ -327,9 +324,16 @@ def test_whatever_another_request_does_between_two_calls_of_a_finish(digest: Dig
     """Every interleaving of one whole request into another, not those that threads happen to meet."""
     calls, happened = 0, True
     while happened:
-        store, result, happened = interrupted(digest, calls, OTHERS[other])
+        store = Store()
+        session = store.session(APP, CONTENT[:500])
+        interruption = Interruption(store, calls, partial(OTHERS[other], store, session.id, digest))
+        try:
+            result: Any = store.uploads.finish(APP, WHO, session.id, digest, CONTENT[500:], None)
+        except BlobUploadUnknown as error:
+            result = error
+        happened = interruption.happened
         store.check()
-        if other == "finishes":
+        if other in ("finishes", "looks for the blob"):
             assert isinstance(result, BlobLink), calls
             assert store.content(APP, digest) == CONTENT
         elif isinstance(result, BlobLink):
@@ -337,6 +341,21 @@ def test_whatever_another_request_does_between_two_calls_of_a_finish(digest: Dig
         calls += 1
     assert isinstance(result, BlobLink)
     assert calls > 5
+
+
+@pytest.mark.parametrize("digest", [DIGEST, LONG], ids=["sha256", "sha512"])
+def test_who_looks_for_a_blob_while_it_is_pushed_in_one_request_does_not_take_it_away(digest: Digest) -> None:
+    calls, happened, found = 0, True, 0
+    while happened:
+        store = Store()
+        interruption = Interruption(store, calls, partial(store.blobs.find, APP, digest))
+        assert store.uploads.put_whole(APP, WHO, digest, CONTENT).size == len(CONTENT)
+        store.check()
+        happened = interruption.happened
+        found += interruption.succeeded
+        calls += 1
+    assert calls > 5
+    assert found > 1
 
 
 def test_of_chunks_that_arrive_together_one_is_taken() -> None:

@@ -98,11 +98,7 @@ class Uploads:
         if session.state is SessionState.CLOSED:
             return self._finished(session, digest)
         session.accepts(len(body), content_range)
-        try:
-            link = self._store(session, digest, body)
-        except BlobUploadUnknown:
-            # Another request may have finished this very upload in the meantime.
-            return self._finished(self._find(repository, principal, session_id), digest)
+        link = self._commit(session, digest, body)
         self._storage.delete([chunk.key for chunk in session.chunks])
         return link
 
@@ -117,7 +113,7 @@ class Uploads:
         if not digest.matches(body):
             raise _mismatch()
         self._sessions.create_session(session)
-        return self._store(session, digest, body)
+        return self._commit(session, digest, body)
 
     def cancel(self, repository: Repository, principal: str, session_id: str) -> None:
         """End an open session and drop what it has received.
@@ -154,6 +150,13 @@ class Uploads:
         if link is None:
             raise _unknown()
         return link
+
+    def _commit(self, session: UploadSession, digest: Digest, body: bytes) -> BlobLink:
+        try:
+            return self._store(session, digest, body)
+        except BlobUploadUnknown:
+            # Another request may have finished this very upload in the meantime, or settled what it stored.
+            return self._finished(self._find(session.repository, session.principal, session.id), digest)
 
     def _store(self, session: UploadSession, digest: Digest, body: bytes) -> BlobLink:
         known = self._link_known(session, digest, body)
