@@ -134,6 +134,8 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 loop="none",
                 log_config=None,
+                # A client that tries TLS first is no warning: docker does so before every command.
+                log_level="error",
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,

@@ -37,6 +37,8 @@ class Cloud:
     org: str
     admin: Account
     state: Path
+    log: Path
+    """All that it has printed."""
 
     @property
     def host(self) -> str:
@@ -62,7 +64,7 @@ def running(folder: Path, *, domain: str = "") -> Iterator[Cloud]:
         process = subprocess.Popen(
             [sys.executable, "-m", "local"],
             cwd=ROOT,
-            env={**os.environ, "PORT": str(free_port()), "STATE": str(state), "DOMAIN": domain},
+            env={**os.environ, "PORT": "0", "STATE": str(state), "DOMAIN": domain},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -91,20 +93,20 @@ def _ready(process: subprocess.Popen[bytes], state: Path, log: Path) -> Cloud:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the local cloud ended with {process.returncode}:\n{log.read_text('utf-8')}")
-        cloud = _announced(state)
+        cloud = _announced(state, log)
         if cloud is not None and answers(f"{cloud.endpoint}/v2/"):
             return cloud
         time.sleep(0.2)
     raise TimeoutError(f"no local cloud after {READY_WITHIN} s:\n{log.read_text('utf-8')}")
 
 
-def _announced(state: Path) -> Cloud | None:
+def _announced(state: Path, log: Path) -> Cloud | None:
     file = state / "credentials.json"
     if not file.exists():
         return None
     facts = json.loads(file.read_text("utf-8"))
     admin = Account(facts["username"], facts["password"])
-    return Cloud(facts["endpoint"].rstrip("/"), facts["org"], admin, state)
+    return Cloud(facts["endpoint"].rstrip("/"), facts["org"], admin, state, log)
 
 
 def answers(url: str) -> bool:

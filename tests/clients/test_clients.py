@@ -146,3 +146,9 @@ def test_denied_pull_is_refused_in_words(subject: Subject, pushed: Pushed, viewe
         assert (said.status, said.code) == (403, "DENIED")
         assert_refused(outcome, subject.name, "denied pull", said)
         assert [left for left in (place, *place.rglob("*")) if left.is_file()] == []
+
+
+def test_local_cloud_says_one_line_whatever_the_client_tries_first(subject: Subject, pushed: Pushed) -> None:
+    printed = subject.cloud.log.read_text("utf-8").splitlines()
+    assert len(printed) == 1, printed
+    assert printed[0].startswith("moorage is ready at ")
