@@ -132,23 +132,24 @@ def _keys(folder: Path) -> tuple[str, str]:
 
 
 def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) -> Child:
-    data = folder / "seaweedfs"
-    data.mkdir(exist_ok=True, mode=0o700)
+    (folder / "seaweedfs").mkdir(exist_ok=True, mode=0o700)
     identity = {
         "name": "local",
         "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    config = write_private(folder / "seaweedfs-s3.json", json.dumps({"identities": [identity]}))
+    write_private(folder / "seaweedfs-s3.json", json.dumps({"identities": [identity]}))
     s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc = free
+    # Paths are relative to the child's folder: a list of folders is separated by commas, which a path may hold,
+    # and the path of a socket has at most 107 bytes.
     # Every port is named: by default each HTTP port also opens itself plus 10000, and two more beside.
     options = {
         "ip": ports.LOOPBACK,
         "ip.bind": ports.LOOPBACK,
-        "dir": data,
+        "dir": "seaweedfs",
         "filer": "true",
         "s3": "true",
-        "s3.config": config,
+        "s3.config": "seaweedfs-s3.json",
         "s3.port": s3,
         "s3.port.grpc": s3_grpc,
         "s3.port.iceberg": 0,
@@ -165,8 +166,8 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
         "volume.preStopSeconds": 0,
         "filer.port": filer,
         "filer.port.grpc": filer_grpc,
-        "filer.localSocket": folder / "filer.sock",
-        "s3.localSocket": folder / "s3.sock",
+        "filer.localSocket": "filer.sock",
+        "s3.localSocket": "s3.sock",
     }
     command: list[str | Path] = [_ENVIRONMENT / "bin" / "weed", "-logtostderr", "server"]
     command += [f"-{name}={value}" for name, value in options.items()]

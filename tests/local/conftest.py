@@ -16,7 +16,7 @@ from local.http_api import Route
 
 DATA = Path(__file__).parent / "data"
 STORAGE = "127.0.0.1:39999"
-FUNCTION_SECONDS = 2.0
+FUNCTION_SECONDS = 4.0
 GATEWAY_SECONDS = 1.0
 
 

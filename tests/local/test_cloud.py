@@ -186,7 +186,8 @@ def test_end_of_an_emulator_ends_the_cloud_with_a_reason(tmp_path):
 
 
 def test_images_survive_a_stop_and_a_kill(tmp_path):
-    state = tmp_path / "state"
+    state = tmp_path / "a folder, with a comma" / ("deep" * 20) / "state"
+    state.parent.mkdir(parents=True)
     layers = {tag: os.urandom(100_000) for tag in ("first", "second")}
 
     cloud = RunningCloud(state).await_ready()

@@ -83,7 +83,7 @@ def test_context_is_that_of_lambda(tmp_path):
     assert context["function_version"] == "$LATEST"
     assert context["invoked_function_arn"] == toy_function().arn
     assert len(context["aws_request_id"]) == 36
-    assert 1000 < context["left"] <= 2000
+    assert 3000 < context["left"] <= 4000
 
 
 def test_worker_is_kept_from_one_event_to_the_next(tmp_path):

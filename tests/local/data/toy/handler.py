@@ -57,7 +57,9 @@ def imported(event, context):
 
 
 def sleep(event, context):
-    time.sleep(float(event["queryStringParameters"]["s"]))
+    seconds = event["queryStringParameters"]["s"]
+    time.sleep(float(seconds))
+    print("slept", seconds)
     return answer({"pid": os.getpid()})
 
 
