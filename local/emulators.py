@@ -140,7 +140,7 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
     }
     write_private(folder / "seaweedfs-s3.json", json.dumps({"identities": [identity]}))
     s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc = free
-    # Paths are relative to the child's folder: a list of folders is separated by commas, which a path may hold,
+    # Paths are relative to the child's folder: commas, which a path may hold, would separate several folders,
     # and the path of a socket has at most 107 bytes.
     # Every port is named: by default each HTTP port also opens itself plus 10000, and two more beside.
     options = {
