@@ -83,7 +83,7 @@ def dangling(table):
 
 
 def test_tag_put_while_its_manifest_is_deleted_never_dangles(table, dangling):
-    for number in range(7):
+    for number in range(5):
         push(table, APP, "kept", number)
         for tag in TAGS[:2]:
             table.put_tag(APP, tag, digest("kept"), NOW)
@@ -192,11 +192,11 @@ def test_deletion_that_dies_anywhere_leaves_no_dangling_tag_and_can_be_repeated(
 
     def prepare():
         dynamo_table.put_manifest(APP, record, uses=[digest(1)], referrer=referrer(digest("s"), "a"))
-        for tag in TAGS:
+        for tag in TAGS[:3]:
             dynamo_table.put_tag(APP, tag, digest("a"), NOW)
 
     def check():
-        assert_consistent(dynamo_table, "a", TAGS)
+        assert_consistent(dynamo_table, "a", TAGS[:3])
         there = dynamo_table.find_manifest(APP, digest("a")) is not None
         assert there == bool(
             dynamo_table.referrers(APP, digest("s"), artifact_type=None, after=None).referrers

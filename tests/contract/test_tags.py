@@ -101,12 +101,12 @@ ODD_PLACES = [
 ]
 
 
-@pytest.mark.parametrize("last", ODD_PLACES, ids=ascii)
-def test_tags_after_any_text_are_those_greater_than_it(table, last):
+def test_tags_after_any_text_are_those_greater_than_it(table):
     push(table, APP, "a")
     for tag in TAGS:
         table.put_tag(APP, tag, digest("a"), NOW)
-    assert table.tags_after(APP, last, 100) == sorted(tag for tag in TAGS if tag > last)
+    found = {last: table.tags_after(APP, last, 100) for last in ODD_PLACES}
+    assert found == {last: sorted(tag for tag in TAGS if tag > last) for last in ODD_PLACES}
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -156,7 +156,7 @@ def test_more_tags_than_a_query_returns_at_once_are_all_listed(dynamo_table):
 @pytest.mark.parametrize("seed", range(2))
 def test_both_tables_answer_alike_to_any_sequence_of_calls(dynamo_table, memory_table, seed):
     choose = random.Random(seed)
-    for _ in range(40):
+    for _ in range(25):
         name, tag = choose.choice("abc"), choose.choice(["v1", "v2", "latest"])
         when = choose.choice([NOW, LATER])
         calls: list[tuple[str, dict[str, Any]]] = [
@@ -174,7 +174,7 @@ def test_both_tables_answer_alike_to_any_sequence_of_calls(dynamo_table, memory_
             except ManifestUnknown:
                 outcomes.append(ManifestUnknown)
             outcomes.append(table.tags_after(APP, None, 10))
-            outcomes.append([table.find_tag(APP, tag) for tag in ("v1", "v2", "latest")])
-            outcomes.append([table.tags_of(APP, digest(name)) for name in "abc"])
+            outcomes.append(table.find_tag(APP, tag))
+            outcomes.append(table.tags_of(APP, digest(name)))
         half = len(outcomes) // 2
         assert outcomes[:half] == outcomes[half:]
