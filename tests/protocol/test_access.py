@@ -100,7 +100,7 @@ def tokens_that_prove_nothing(world):
     pem, kid = world.signing.private_pem, {"kid": "first"}
     stranger, _ = new_signing_key("first")
     yield "signed by another key", jwt.encode(claims, stranger.private_pem, "ES256", kid)
-    yield "unsigned", jwt.encode(claims, None, "none", kid)
+    yield "unsigned", jwt.encode(claims, "", "none", kid)
     yield "of an unknown kid", jwt.encode(claims, pem, "ES256", {"kid": "second"})
     yield "of no kid", jwt.encode(claims, pem, "ES256")
     old, coming = now - timedelta(seconds=300), now + timedelta(seconds=31)

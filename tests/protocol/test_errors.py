@@ -2,6 +2,7 @@
 
 import json
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,10 @@ ALL = [
 
 
 def make(kind):
-    more = {BlobRangeNotSatisfiable: {"size": 5}, ChunkOutOfOrder: {"offset": 7}}
+    more: dict[type[RegistryError], dict[str, int]] = {
+        BlobRangeNotSatisfiable: {"size": 5},
+        ChunkOutOfOrder: {"offset": 7},
+    }
     return kind("what is wrong", **more.get(kind, {}))
 
 
@@ -40,7 +44,7 @@ def test_an_error_becomes_an_answer_of_the_specification(kind):
     assert response.status_code == status
     assert 400 <= status < 600
     assert code in CODES
-    entry = {"code": code, "message": "what is wrong"}
+    entry: dict[str, Any] = {"code": code, "message": "what is wrong"}
     if kind is ChunkOutOfOrder:
         entry["detail"] = {"received": 7}
     assert json.loads(bytes(response.body)) == {"errors": [entry]}
@@ -97,7 +101,7 @@ def test_a_fault_of_ours_is_500_in_the_same_shape_and_says_nothing_of_itself(wor
 def test_every_answer_names_the_version(world):
     headers = world.all_of("demo/admin", NAME)
     for method, path in (("GET", "/v2/"), ("GET", "/"), ("PUT", "/v2/"), ("GET", f"/v2/{NAME}/tags/list")):
-        for sent in (headers, {}):
+        for sent in (headers, dict[str, str]()):
             response = world.registry.request(method, path, headers=sent)
             assert response.headers.get_list("Moorage-Version") == [__version__]
     assert world.tokens.get("/token").headers["Moorage-Version"] == __version__

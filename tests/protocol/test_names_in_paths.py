@@ -142,7 +142,7 @@ UNKNOWN = [
 )
 def test_what_is_no_endpoint_is_404_in_the_shape_of_the_specification(world, path, method):
     headers = world.all_of("demo/admin", "demo/app")
-    for sent in (headers, {}):
+    for sent in (headers, dict[str, str]()):
         require_error(world.registry.request(method, path, headers=sent), 404, "UNSUPPORTED")
 
 

@@ -1,6 +1,7 @@
 """A dependency that is down or throttles, at every call of every route: 503 or 429, and never access."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ LARGE = image(annotations={"large": "x" * 100_000})
 SIGNED = image(**subject_of(LARGE))
 
 # Endpoint → requests that reach every method of the ports that it can reach.
-REQUESTS = {
+REQUESTS: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", "blob"): [{}, {"path": f"/v2/{NAME}/blobs/{ABSENT}"}],
     ("HEAD", "blob"): [{}, {"path": f"/v2/{NAME}/blobs/{ABSENT}"}],
     ("DELETE", "blob"): [{}, {"path": f"/v2/{NAME}/blobs/{ABSENT}"}],

@@ -387,22 +387,7 @@ def test_media_type_has_at_most_as_many_characters_as_one_can_have(length: int, 
     }
     content = json.dumps(image(**{where: changes[where]})).encode()
     if length == 255:
-        assert Manifest.parse(content, OCI_MANIFEST)
+        assert Manifest.parse(content, OCI_MANIFEST).content == content
     else:
         with pytest.raises(ManifestInvalid):
             Manifest.parse(content, OCI_MANIFEST)
-
-
-def test_a_media_type_of_255_characters_is_taken_and_one_more_is_not() -> None:
-    for length, taken in ((255, True), (256, False)):
-        for document in (
-            image(artifactType="x" * length),
-            index(artifactType="x" * length),
-            image(config=descriptor(media_type="x" * length)),
-            image(layers=[descriptor(media_type="x" * length)]),
-        ):
-            if taken:
-                assert parse(document).content == json.dumps(document).encode()
-            else:
-                with pytest.raises(ManifestInvalid):
-                    parse(document)

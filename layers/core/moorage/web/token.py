@@ -19,7 +19,7 @@ from moorage.domain.errors import CredentialsInvalid, InvalidInput, Unauthorized
 from moorage.domain.principals import KeyRecord
 from moorage.services.tokens import KEY_USER, TokenIssuing
 from moorage.web.origin import address, host
-from moorage.web.resource import NotFound, Resource
+from moorage.web.resource import Handler, NotFound, Resource
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,7 +32,7 @@ _MAX_FORM_SIZE = 64 * 1024
 def create_application(issuing: TokenIssuing, domain: str | None = None) -> Router:
     """The ASGI application that serves ``/token``; below ``domain`` each organisation has a host."""
     endpoint = _TokenEndpoint(issuing, domain)
-    token = Resource("token", {"GET": endpoint.get, "POST": endpoint.post})
+    token = Resource("token", {"GET": _challenging(endpoint.get), "POST": _challenging(endpoint.post)})
     return Router([Route("/token", token)], redirect_slashes=False, default=NotFound())
 
 
@@ -43,7 +43,6 @@ class _TokenEndpoint:
 
     def get(self, request: Request, _: bytes) -> Response:
         """Basic credentials, and any number of ``scope`` parameters."""
-        _challenge_on_error(request)
         key = self._issuing.authenticate(*_basic(request))
         return self._issue(request, key, request.query_params.getlist("scope"))
 
@@ -102,5 +101,14 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
     return {name: " ".join(values) for name, values in fields.items()}
 
 
-def _challenge_on_error(request: Request) -> None:
-    request.state.error_headers = {"WWW-Authenticate": f'Basic realm="{host(request)}"'}
+def _challenging(handler: Handler) -> Handler:
+    """``handler``, whose 401 names the scheme of credentials, as every 401 has to."""
+
+    def handle(request: Request, body: bytes) -> Response:
+        try:
+            return handler(request, body)
+        except Unauthorized:
+            request.state.error_headers = {"WWW-Authenticate": f'Basic realm="{host(request)}"'}
+            raise
+
+    return handle
