@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -44,7 +43,10 @@ class FrontDoor:
         """Answer one HTTP request, as ASGI wants it."""
         request_id = str(uuid.uuid4())
         incoming = _Body(receive)
-        response = await self._answer(scope, incoming, request_id)
+        try:
+            response = await self._answer(scope, incoming, request_id)
+        except _GoneError:
+            return
         method = scope["method"]
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         named = {name for name, _ in headers}
@@ -109,7 +111,7 @@ class FrontDoor:
         Clients keep their token on a redirect within one host name, whatever the ports; on AWS, storage has a
         host name of its own.
         """
-        here = urlsplit(f"//{request.header('host')}").hostname
+        here = http_api.without_port(request.header("host")).lower()
         name, _, port = self._storage.rpartition(":")
         if here != name:
             return response
@@ -163,6 +165,10 @@ class Server(uvicorn.Server):
         await self._serving
 
 
+class _GoneError(Exception):
+    """The client went away before its request was whole; no function gets to see it."""
+
+
 class _Body:
     """The body of one request, as it comes in."""
 
@@ -183,12 +189,16 @@ class _Body:
 
     async def discard(self) -> None:
         """Read what is left of it: a connection that is closed before would be reset, and the answer lost."""
-        while self._more:
-            await self._part()
+        with suppress(_GoneError):
+            while self._more:
+                await self._part()
 
     async def _part(self) -> bytes:
         message = await self._receive()
-        self._more = message["type"] == "http.request" and message.get("more_body", False)
+        if message["type"] == "http.disconnect":
+            self._more = False
+            raise _GoneError
+        self._more = message.get("more_body", False)
         part: bytes = message.get("body", b"")
         return part
 

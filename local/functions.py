@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _LENGTH_BYTES = 4
+# Lambda gives 10 s; here all workers may start at once on a busy machine.
+_IMPORT_SECONDS = 60
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -102,24 +104,34 @@ class Pool:
         )
         if len(payload) > limits.FUNCTION_PAYLOAD_BYTES:
             raise EventTooLargeError(f"the event has {len(payload)} bytes")
-        async with self._free:
-            worker = await self._take()
-            try:
-                async with asyncio.timeout(self.function.timeout):
-                    answer = await worker.exchange(payload, request_id or str(uuid.uuid4()))
-            except TimeoutError:
-                self._discard(worker)
-                raise FunctionError(f"timed out after {self.function.timeout:.0f} s") from None
-            except (ConnectionError, asyncio.IncompleteReadError) as error:
-                self._discard(worker)
-                raise FunctionError("the process ended") from error
-            except asyncio.CancelledError:
-                self._discard(worker)
-                raise
-            except FunctionError:
-                self._release(worker)
-                raise
+        request_id = request_id or str(uuid.uuid4())
+        try:
+            async with self._free:
+                return await self._exchange(payload, request_id)
+        except FunctionError as error:
+            # Beside what the function itself has printed, as the platform does.
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(f"{request_id} {error}\n")
+            raise
+
+    async def _exchange(self, payload: bytes, request_id: str) -> bytes:
+        worker = await self._take()
+        try:
+            async with asyncio.timeout(self.function.timeout):
+                answer = await worker.exchange(payload, request_id)
+        except TimeoutError:
+            self._discard(worker)
+            raise FunctionError(f"timed out after {self.function.timeout:g} s") from None
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            self._discard(worker)
+            raise FunctionError("the process ended") from error
+        except asyncio.CancelledError:
+            self._discard(worker)
+            raise
+        except FunctionError:
             self._release(worker)
+            raise
+        self._release(worker)
         if len(answer) > limits.FUNCTION_PAYLOAD_BYTES:
             raise FunctionError(f"the answer has {len(answer)} bytes")
         return answer
@@ -183,8 +195,9 @@ class _Worker:
             sock=self._socket, limit=limits.FUNCTION_PAYLOAD_BYTES
         )
         try:
-            await self._receive()
-        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            async with asyncio.timeout(_IMPORT_SECONDS):
+                await self._receive()
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise FunctionError(f"cannot import {self._function.handler}") from error
 
     async def exchange(self, event: bytes, request_id: str) -> bytes:

@@ -133,7 +133,7 @@ def event(
 ) -> dict[str, Any]:
     """The event of payload format 2.0; `place` holds `accountId` and `apiId`."""
     headers, cookies = _headers(request)
-    domain = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+    domain = without_port(headers.get("host", ""))
     now = time.time()
     made: dict[str, Any] = {
         "version": "2.0",
@@ -194,6 +194,11 @@ def response(answer: bytes) -> Response:
     except (TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise AnswerError(str(error)) from error
     return Response(status, headers, body)
+
+
+def without_port(host: str) -> str:
+    """The host name, or address, of a `Host` header."""
+    return re.sub(r":\d*$", "", host)
 
 
 def _headers(request: Request) -> tuple[dict[str, str], list[str]]:

@@ -107,6 +107,7 @@ def test_pool_grows_to_its_bound_and_no_further(tmp_path):
 @pytest.mark.parametrize("way", ["/crash", "/leave"])
 def test_worker_that_ends_is_replaced(tmp_path, way):
     first, error, second = run(tmp_path, "/environment", way, "/environment")
+    assert "the process ended" in (tmp_path / "log").read_text("utf-8")
     assert isinstance(error, FunctionError)
     assert first["pid"] != second["pid"]
 
@@ -117,6 +118,7 @@ def test_worker_that_takes_too_long_is_killed_and_replaced(tmp_path):
     assert time.monotonic() - start < 10
     assert isinstance(error, FunctionError)
     assert "timed out" in str(error)
+    assert "timed out after 1 s" in (tmp_path / "log").read_text("utf-8")
     assert first["pid"] != second["pid"]
 
 

@@ -127,6 +127,21 @@ def test_function_that_takes_too_long_is_stopped(toy):
     assert b"Traceback" not in toy.log.read_bytes()[len(before) :]
 
 
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
+)
+def test_request_that_breaks_off_never_reaches_the_function(toy, framing):
+    with wire.connect(toy.host, toy.port) as connection:
+        connection.sendall(f"PATCH /note?broken HTTP/1.1\r\nHost: here\r\n{framing}".encode())
+    assert (
+        wire.exchange(toy, "PATCH /note?whole HTTP/1.1\r\nHost: here\r\nContent-Length: 4", b"half").status
+        == 200
+    )
+    printed = toy.log.read_text("utf-8")
+    assert "noted whole" in printed
+    assert "noted broken" not in printed
+
+
 @pytest.mark.parametrize("way", ["crash", "leave", "failure"])
 def test_function_that_fails_is_an_error_and_the_next_request_is_served(toy, way):
     for _ in range(4):

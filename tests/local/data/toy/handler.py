@@ -79,6 +79,11 @@ def raw(event, context):
     return json.loads(event["body"])
 
 
+def note(event, context):
+    print("noted", event["rawQueryString"])
+    return answer({})
+
+
 def binary(event, context):
     body = base64.b64encode(bytes(range(256))).decode()
     return {"statusCode": 200, "body": body, "isBase64Encoded": True}
