@@ -13,17 +13,22 @@ import io
 import json
 import platform
 import random
+import shutil
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 LAYER_SIZES = (1_000_000, 2_000_000, 3_000_000, 4_000_000)
 TAG = "v1"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+OWN_ARCHITECTURE, FOREIGN_ARCHITECTURE = {"x86_64": ("amd64", "arm64"), "aarch64": ("arm64", "amd64")}[
+    platform.machine()
+]
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +41,15 @@ class Image:
     layers: tuple[str, ...]
 
 
-def build(folder: Path, name: str) -> Image:
-    """An image ``name:v1`` whose content depends on ``name`` alone."""
-    layers = [_layer(f"{name}/{number}", size) for number, size in enumerate(LAYER_SIZES)]
+def build(
+    folder: Path, name: str, sizes: Sequence[int] = LAYER_SIZES, architecture: str = OWN_ARCHITECTURE
+) -> Image:
+    """An image ``name:v1`` whose content depends on ``name`` and ``sizes`` alone."""
+    layers = [_layer(f"{name}/{number}", size) for number, size in enumerate(sizes)]
     digests = tuple(map(digest, layers))
     config = _json(
         {
-            "architecture": _ARCHITECTURES[platform.machine()],
+            "architecture": architecture,
             "os": "linux",
             "config": {"Cmd": ["/bin/none"]},
             "rootfs": {"type": "layers", "diff_ids": list(digests)},
@@ -56,6 +63,33 @@ def build(folder: Path, name: str) -> Image:
         _docker_archive(folder / "docker.tar", name, config, layers),
         digests,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MultiPlatform:
+    """An index ``name:v1`` of two images, as a layout and as an archive, and the images by architecture."""
+
+    layout: Path
+    oci_archive: Path
+    images: dict[str, Image]
+
+
+def build_index(folder: Path, name: str, sizes: Sequence[int]) -> MultiPlatform:
+    """An image for this machine's architecture and one for another."""
+    images, entries, layout = {}, [], folder / "layout"
+    for architecture in (OWN_ARCHITECTURE, FOREIGN_ARCHITECTURE):
+        place = folder / architecture
+        place.mkdir()
+        images[architecture] = build(place, f"{name}-{architecture}", sizes, architecture)
+        shutil.copytree(images[architecture].layout, layout, dirs_exist_ok=True)
+        (entry,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+        del entry["annotations"]
+        entries.append({**entry, "platform": {"os": "linux", "architecture": architecture}})
+    index = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries})
+    (layout / "blobs" / digest(index).replace(":", "/")).write_bytes(index)
+    top = {"mediaType": _INDEX, "digest": digest(index), "size": len(index), "annotations": _names(name)}
+    (layout / "index.json").write_bytes(_json({"schemaVersion": 2, "manifests": [top]}))
+    return MultiPlatform(layout, _oci_archive(folder / "oci.tar", layout), images)
 
 
 def layers_of(place: Path) -> tuple[str, ...]:
@@ -114,14 +148,18 @@ def _layout(folder: Path, name: str, config: bytes, layers: list[bytes]) -> Path
         "layers": [stored(_LAYER, gzip.compress(layer, 1, mtime=0)) for layer in layers],
     }
     top = stored(_MANIFEST, _json(manifest))
-    # One name for whoever reads the layout itself, one for containerd, which imports under a whole reference.
-    top["annotations"] = {
-        "org.opencontainers.image.ref.name": TAG,
-        "io.containerd.image.name": f"local.invalid/{name}:{TAG}",
-    }
+    top["annotations"] = _names(name)
     (folder / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
     (folder / "index.json").write_bytes(_json({"schemaVersion": 2, "manifests": [top]}))
     return folder
+
+
+def _names(name: str) -> dict[str, str]:
+    """One name for whoever reads the layout itself, one for containerd, which imports under a whole reference."""
+    return {
+        "org.opencontainers.image.ref.name": TAG,
+        "io.containerd.image.name": f"local.invalid/{name}:{TAG}",
+    }
 
 
 def _oci_archive(target: Path, layout: Path) -> Path:
