@@ -66,10 +66,10 @@ def test_an_error_becomes_an_answer_of_the_specification(kind):
         ("MANIFEST_UNKNOWN", {404}),
         ("NAME_INVALID", {400}),
         ("NAME_UNKNOWN", {404}),
-        ("SIZE_INVALID", {400, 413, 416}),
+        ("SIZE_INVALID", {400, 416}),
         ("TOOMANYREQUESTS", {429, 503}),
         ("UNAUTHORIZED", {401}),
-        ("UNSUPPORTED", {400, 404, 405, 409}),
+        ("UNSUPPORTED", {400, 404, 405, 409, 413}),
     ],
 )
 def test_a_code_comes_with_these_statuses_and_no_others(code, statuses):

@@ -404,7 +404,7 @@ def test_a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(world, he
         location, params={"digest": longer}, headers=headers, content=content + b"\0"
     )
     for response in (opening, chunk, closing):
-        entry = require_error(response, 413, "SIZE_INVALID")
+        entry = require_error(response, 413, "UNSUPPORTED")
         assert "chunks" in entry["message"]
     require_open(world, headers, location, 0)
     require_success(world.registry.patch(location, headers=headers, content=content), 202)
@@ -419,7 +419,7 @@ def test_a_blob_over_the_limit_of_all_chunks_is_refused_with_advice(world, heade
         world.registry.patch(location, headers=headers, content=BLOB[1024:] + b"\0"),
         world.registry.put(location, params={"digest": DIGEST}, headers=headers, content=BLOB[1024:] + b"\0"),
     ):
-        entry = require_error(response, 413, "SIZE_INVALID")
+        entry = require_error(response, 413, "UNSUPPORTED")
         assert "Split the layer" in entry["message"]
     closing = world.registry.put(location, params={"digest": DIGEST}, headers=headers, content=BLOB[1024:])
     require_created(closing, DIGEST)

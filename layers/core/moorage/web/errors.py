@@ -25,9 +25,10 @@ ERRORS: Mapping[type[errors.RegistryError], tuple[HTTPStatus, str]] = {
     errors.BlobUploadInvalid: (HTTPStatus.BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
     errors.ManifestInvalid: (HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID"),
     errors.ManifestBlobUnknown: (HTTPStatus.BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
-    errors.TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "SIZE_INVALID"),
-    errors.BlobTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "SIZE_INVALID"),
-    errors.BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "SIZE_INVALID"),
+    # Not SIZE_INVALID: docker's classic engine repeats a push for a minute after that code, and after this it stops.
+    errors.TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "UNSUPPORTED"),
+    errors.BlobTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "UNSUPPORTED"),
+    errors.BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "UNSUPPORTED"),
     errors.ManifestTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "MANIFEST_INVALID"),
     errors.TooManyTags: (HTTPStatus.REQUEST_URI_TOO_LONG, "MANIFEST_INVALID"),
     errors.RangeNotSatisfiable: (HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "SIZE_INVALID"),
