@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def push(world: World, name: str, headers: dict[str, str]) -> str:
         f"/v2/{name}/blobs/uploads/?digest={DIGEST}", headers=headers, content=BLOB
     )
     assert uploaded.status_code == 201, uploaded.text
-    manifest = {
+    manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.example", "digest": DIGEST, "size": len(BLOB)},

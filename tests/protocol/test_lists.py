@@ -167,7 +167,7 @@ def test_a_number_of_tags(world, headers, n, tags, more):
     ],
 )
 def test_what_is_no_number_of_tags_is_refused(world, headers, query):
-    require_error(world.registry.get(f"{TAGS}?{query}", headers=headers), 400)
+    require_error(world.registry.get(f"{TAGS}?{query}", headers=headers), 400, "UNSUPPORTED")
 
 
 def test_more_tags_than_a_page_holds_are_listed_in_pages(world, headers):

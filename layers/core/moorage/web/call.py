@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from moorage.domain.addresses import Address
 from moorage.domain.digests import Digest
-from moorage.domain.errors import DigestInvalid
+from moorage.domain.errors import DigestInvalid, QueryInvalid
 from moorage.domain.names import Repository
 from moorage.services.blobs import BlobAccess
 from moorage.services.manifests import ManifestAccess
@@ -63,9 +63,10 @@ class Call:
         """A query parameter that may be given once.
 
         Raises:
-            DigestInvalid: given twice with different values; digests are what is given that way.
+            DigestInvalid, QueryInvalid: given twice with different values.
         """
         values = set(self.request.query_params.getlist(name))
         if len(values) > 1:
-            raise DigestInvalid(f"the parameter {name} is given more than once")
+            error = DigestInvalid if name in ("digest", "mount") else QueryInvalid
+            raise error(f"the parameter {name} is given more than once")
         return values.pop() if values else None
