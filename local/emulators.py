@@ -27,6 +27,7 @@ ACCOUNT = "000000000000"
 
 _ENVIRONMENT = ROOT / ".venv-emulators"
 _READY_SECONDS = 60.0
+_SAVE_SECONDS = 30.0
 # After SIGTERM its filer waits 15 s for a stream that it holds to itself. Nothing is written meanwhile:
 # volumes and index are written through at each request, so killing it then loses nothing.
 _SEAWEEDFS_STOP_SECONDS = 2.0
@@ -42,6 +43,11 @@ class Emulators:
     secret_key: str
     region: str = REGION
     children: tuple[Child, ...] = ()
+
+    def save(self) -> None:
+        """Have ministack save its state now."""
+        with _direct().open(f"{self.aws_endpoint_url}/_moorage/save", timeout=_SAVE_SECONDS):
+            pass
 
     def ensure_running(self) -> None:
         """Check that both are alive.
@@ -207,13 +213,17 @@ def _inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
 
 
+def _direct() -> urllib.request.OpenerDirector:
+    """Opens addresses of this machine, whatever proxies are set."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 def _await_ready(child: Child, url: str) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < deadline:
         child.ensure_running()
         try:
-            with direct.open(url, timeout=2) as answer:
+            with _direct().open(url, timeout=2) as answer:
                 if answer.status == 200:  # noqa: PLR2004
                     return
         except (urllib.error.URLError, OSError):

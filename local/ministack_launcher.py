@@ -15,37 +15,45 @@ import hypercorn.asyncio  # type: ignore[import-not-found,unused-ignore]
 from ministack import app as ministack  # type: ignore[import-not-found,unused-ignore]
 
 _serve = hypercorn.asyncio.serve
+_SAVE_PATH = "/_moorage/save"
 _INTERVAL_SECONDS = float(os.environ.get("MOORAGE_SAVE_SECONDS", "30"))
 
 
-class _Counted:
-    """The ASGI application, counting what may have changed the state."""
+class _Saving:
+    """The ASGI application, with one more path that saves the state at once."""
 
     def __init__(self, application: Any) -> None:
-        self.application = application
-        self.requests = 0
+        self._application = application
+        self._changed = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.application(scope, receive, send)
+        if scope["type"] == "http" and scope["path"] == _SAVE_PATH:
+            self.save()
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._application(scope, receive, send)
         if scope["type"] == "http" and not scope["path"].startswith("/_ministack/"):
-            self.requests += 1
+            self._changed = True
 
-
-async def _save_regularly(counted: _Counted) -> None:
-    saved = 0
-    while True:
-        await asyncio.sleep(_INTERVAL_SECONDS)
-        if counted.requests != saved:
-            saved = counted.requests
-            # In the loop, not in a thread: the stores must not change while they are written.
+    def save(self) -> None:
+        """Save what may have changed; in the loop, not in a thread: the stores must not change meanwhile."""
+        if self._changed:
+            self._changed = False
             ministack.save_all(ministack._build_persistence_save_dict())  # noqa: SLF001 - it has no other hook
+
+    async def save_regularly(self) -> None:
+        """Save at the interval, for ever."""
+        while True:
+            await asyncio.sleep(_INTERVAL_SECONDS)
+            self.save()
 
 
 async def _serve_and_save(application: Any, config: Any) -> None:
-    counted = _Counted(application)
-    saver = asyncio.create_task(_save_regularly(counted))
+    saving = _Saving(application)
+    saver = asyncio.create_task(saving.save_regularly())
     try:
-        await _serve(counted, config)
+        await _serve(saving, config)
     finally:
         saver.cancel()
 

@@ -109,6 +109,8 @@ class Service:
                 "bootstrap": bootstrap["Parameter"]["Value"],
             },
         )
+        # What was just given out must hold, even if everything is killed before the first regular save.
+        self._running.save()
         # In a file of its own, so that the line to paste leaves no secret in a shell's history.
         password = write_private(self._state.path / PASSWORD, login.password + "\n")
         return (

@@ -176,22 +176,22 @@ def test_stop_during_the_start_leaves_nothing_behind(tmp_path):
     assert cloud.output == ""
 
 
-def test_end_of_an_emulator_ends_the_cloud_with_a_reason(tmp_path):
-    cloud = RunningCloud(tmp_path / "state").await_ready()
-    children = cloud.children
-    os.kill(children["ministack"], signal.SIGKILL)
-    assert cloud.process.wait(20) == 1
-    assert "ministack ended with status -9" in cloud.log.read_text("utf-8")
-    assert await_gone(children.values(), 1) == []
-
-
 def test_images_survive_a_stop_and_a_kill(tmp_path):
     state = tmp_path / "a folder, with a comma" / ("deep" * 20) / "state"
     state.parent.mkdir(parents=True)
     layers = {tag: os.urandom(100_000) for tag in ("first", "second")}
 
+    # The end of an emulator ends the cloud, with a reason.
     cloud = RunningCloud(state).await_ready()
-    login, port = cloud.credentials, cloud.port
+    login, port, children = cloud.credentials, cloud.port, cloud.children
+    os.kill(children["ministack"], signal.SIGKILL)
+    assert cloud.process.wait(20) == 1
+    assert "ministack ended with status -9" in cloud.log.read_text("utf-8")
+    assert await_gone(children.values(), 1) == []
+
+    # Nothing was saved at leisure, but the login that was given out holds.
+    cloud = RunningCloud(state, port).await_ready()
+    assert cloud.credentials == login
     children = cloud.children
     Registry(cloud).push("demo/kept", "first", layers["first"])
     assert cloud.stop() == 0
