@@ -27,6 +27,7 @@ CASES = (
     "pull by digest",
     "denied push",
     "denied pull",
+    "large layer",
 )
 # ctr has no login to test: it is given the account with each command.
 WITHOUT = {("ctr", "login")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 
@@ -47,12 +48,20 @@ def token(endpoint: str, account: Account, scope: str) -> Answer:
     return _ask("GET", f"{endpoint}/token", login, {"service": "moorage", "scope": scope})
 
 
-def ask(endpoint: str, account: Account, method: str, repository: str, path: str, actions: str) -> Answer:
+def ask(
+    endpoint: str,
+    account: Account,
+    method: str,
+    repository: str,
+    path: str,
+    actions: str,
+    body: bytes | None = None,
+) -> Answer:
     """What the registry says to a request with a token for which ``actions`` were asked."""
     granted = token(endpoint, account, f"repository:{repository}:{actions}")
     bearer = json.loads(granted.body)["token"]
     headers = {"Authorization": f"Bearer {bearer}", "Accept": _ACCEPT}
-    return _ask(method, f"{endpoint}/v2/{repository}/{path}", headers, {})
+    return _ask(method, f"{endpoint}/v2/{repository}/{path}", headers, {}, body)
 
 
 def digest(endpoint: str, account: Account, repository: str, tag: str) -> str:
@@ -67,7 +76,11 @@ def digest(endpoint: str, account: Account, repository: str, tag: str) -> str:
     return answer.headers["Docker-Content-Digest"]
 
 
-def _ask(method: str, url: str, headers: dict[str, str], fields: dict[str, str]) -> Answer:
+def _ask(
+    method: str, url: str, headers: dict[str, str], fields: dict[str, str], body: bytes | None = None
+) -> Answer:
     with urllib3.PoolManager(retries=False, timeout=30.0) as pool:
-        response = pool.request(method, url, headers=headers, fields=fields or None, redirect=False)
+        if fields:
+            url = f"{url}?{urlencode(fields)}"
+        response = pool.request(method, url, headers=headers, body=body, redirect=False)
         return Answer(response.status, response.headers, response.data)

@@ -36,9 +36,11 @@ class Subject:
         """The image's name as a person would type it, the registry reached through the recorder."""
         return f"{self.recorder.host}/{self.repository}:{tag}"
 
-    def answer(self, account: Account, method: str, path: str, actions: str) -> registry.Answer:
+    def answer(
+        self, account: Account, method: str, path: str, actions: str, body: bytes | None = None
+    ) -> registry.Answer:
         """What the registry says to a request about the image, without any client."""
-        return registry.ask(self.cloud.endpoint, account, method, self.repository, path, actions)
+        return registry.ask(self.cloud.endpoint, account, method, self.repository, path, actions, body)
 
     def digest(self) -> str:
         return registry.digest(self.cloud.endpoint, self.cloud.admin, self.repository, TAG)
