@@ -50,10 +50,10 @@ def cell(subject: Subject, case: str) -> Iterator[list[Outcome]]:
     finally:
         with (matrix.RESULTS / f"{subject.name}.log").open("a", encoding="utf-8") as log:
             log.writelines([f"== {case}\n", *map(str, outcomes), "\n"])
-        about = outcomes[-1]
-        matrix.record(
-            matrix.Cell(subject.name, subject.version, case, about.exit_code, passed, round(about.seconds, 1))
-        )
+        # A case that was cut short before its command leaves an empty cell, which is as red as a failing one.
+        if outcomes:
+            code, seconds = outcomes[-1].exit_code, round(outcomes[-1].seconds, 1)
+            matrix.record(matrix.Cell(subject.name, subject.version, case, code, passed, seconds))
 
 
 def assert_refused(outcome: Outcome, client: str, case: str, said: Answer) -> None:
