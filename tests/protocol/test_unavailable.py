@@ -97,7 +97,6 @@ def ask(world, headers, path, endpoint, number):
         (Unavailable, 503, False),
         (Unavailable, 503, True),
         (Throttled, 429, False),
-        (Throttled, 429, True),
         (WriteConflict, 503, False),
     ],
 )

@@ -199,6 +199,17 @@ def test_a_blob_that_was_never_linked_is_deleted_too(store: Store) -> None:
     delete(store)
 
 
+def test_looking_for_a_deleted_blob_writes_nothing(store: Store) -> None:
+    """A reference that is left behind would keep the object for ever."""
+    store.push(APP, CONTENT)
+    (key,) = store.table._objects
+    store.blobs.delete(APP, DIGEST)
+    store.faults.calls.clear()
+    absent(store)
+    assert store.table.references(key, 10) == []
+    assert not {"add_object", "add_reference", "put_link"} & set(store.faults.calls)
+
+
 def test_repeating_the_request_that_pushed_it_does_not_bring_it_back(store: Store) -> None:
     session = store.session(APP, CONTENT)
     store.uploads.finish(APP, WHO, session.id, DIGEST, b"", None)
