@@ -28,7 +28,7 @@ from moorage.domain.errors import (
     Unavailable,
 )
 from moorage.domain.ranges import ChunkRange
-from moorage.domain.sessions import SESSION_LIFETIME, UploadSession
+from moorage.domain.sessions import MAX_BODY_SIZE, SESSION_LIFETIME, UploadSession
 from moorage.ports import ObjectHead
 from tests.unit.store import APP, FOREIGN, SIDE, WHO, Store
 
@@ -108,6 +108,15 @@ def test_a_session_is_never_linked_under_the_digest_of_other_content(
         right = Digest.of(content, algorithm)
         assert store.uploads.finish(APP, WHO, session.id, right, content[place:], None).size == len(content)
     store.check()
+
+
+def test_a_push_in_one_request_that_is_refused_leaves_neither_session_nor_object(store: Store) -> None:
+    with pytest.raises(DigestMismatch):
+        store.uploads.put_whole(APP, WHO, DIGEST, b"other")
+    with pytest.raises(BodyTooLarge):
+        store.uploads.put_whole(APP, WHO, DIGEST, bytes(MAX_BODY_SIZE + 1))
+    assert store.table._sessions == {}
+    assert store.storage.list_keys("", 9) == []
 
 
 def test_a_session_belongs_to_who_opened_it_where_it_was_opened(store: Store) -> None:
