@@ -22,7 +22,7 @@ from tests.unit.faults import Faults
 APP, SIDE, FOREIGN = Repository("demo", "app"), Repository("demo", "side"), Repository("other", "app")
 WHO = "/org/demo/serviceaccount/admin"
 STRANGER = "/org/other/serviceaccount/admin"
-CONFIG = b"{}"
+CONFIG, CONTENT = b"{}", b"layer" * 100
 
 
 class Store:
