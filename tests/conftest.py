@@ -1,9 +1,14 @@
 """What several suites share: the emulators, and the whole local cloud."""
 
 import pytest
+from hypothesis import settings
 
 from local import emulators as local_emulators
 from tests.running_cloud import RunningCloud
+
+# Property tests have no deadline of their own: the machine may be busy.
+settings.register_profile("moorage", deadline=None, max_examples=60)
+settings.load_profile("moorage")
 
 
 @pytest.fixture(scope="session")
