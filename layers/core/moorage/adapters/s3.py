@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import logging
 import re
+import ssl
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,8 +57,7 @@ class S3Storage:
     def __init__(self, bucket: str, addressing_style: AddressingStyle, patience: Patience) -> None:
         self._bucket = bucket
         self.client: Callable[[], S3Client] = lazy(lambda: _create(addressing_style, patience))
-        timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.upload_seconds)
-        self._uploads = urllib3.PoolManager(retries=False, timeout=timeout)
+        self._upload_limits = urllib3.Timeout(connect=patience.connect_seconds, read=patience.upload_seconds)
 
     def put(self, key: str, content: bytes) -> None:
         """Store or replace."""
@@ -94,10 +95,19 @@ class S3Storage:
                 ExpiresIn=_PUT_SECONDS,
             )
         try:
-            # Empty content is no iterator: without a piece urllib3 would not send the length.
-            answer = self._uploads.request(
-                "PUT", url, body=pieces if size else b"".join(pieces), headers=headers, redirect=False
-            )
+            # A connection of its own: one that was kept may have been closed by S3 while the function was
+            # frozen, which shows only in the middle of a body that cannot be sent again.
+            with urllib3.PoolManager(
+                retries=False, timeout=self._upload_limits, ssl_context=_tls(url)
+            ) as connections:
+                answer = connections.request(
+                    "PUT",
+                    url,
+                    # Empty content is no iterator: without a piece urllib3 would not send the length.
+                    body=pieces if size else b"".join(pieces),
+                    headers={**headers, "Connection": "close"},
+                    redirect=False,
+                )
         except urllib3.exceptions.HTTPError as error:
             # Its text holds the URL, which is a permission to write.
             logger.warning("PutObject failed: %s", type(error).__name__)
@@ -221,6 +231,16 @@ def _pieces(body: Any) -> Iterator[bytes]:
             if not piece:
                 return
             yield piece
+
+
+def _tls(url: str) -> ssl.SSLContext | None:
+    """What all uploads verify S3 by: reading the certificates takes longer than a handshake."""
+    return _certificates() if url.startswith("https:") else None
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def _sha256(content: bytes) -> str:
