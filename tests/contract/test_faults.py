@@ -397,9 +397,17 @@ def test_checksum_that_is_said_to_be_of_parts_is_not_believed(faulty, storage):
     assert storage.head("api/a") == ObjectHead(3, None)
 
 
-def test_two_writers_of_one_key_are_told_to_try_again(faulty, storage):
-    faulty.answers = [s3_error("ConditionalRequestConflict", 409)]
-    assert type(raised(lambda: STORAGE_CALLS["put_once"](storage))) is WriteConflict
+@pytest.mark.parametrize(
+    ("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)]
+)
+def test_key_that_another_writer_takes_before_or_meanwhile_is_taken(faulty, storage, code, status):
+    faulty.answers = [s3_error(code, status)]
+    assert STORAGE_CALLS["put_once"](storage) is False
+
+
+def test_conflict_of_another_kind_is_not_taken_for_a_taken_key(faulty, storage):
+    faulty.answers = [s3_error("OperationAborted", 409)]
+    assert type(raised(lambda: STORAGE_CALLS["put_once"](storage))) is Unavailable
 
 
 def test_digest_that_the_store_computes_differently_is_a_mismatch(faulty, storage):

@@ -40,7 +40,6 @@ _THROTTLING = frozenset(
 )
 _CONFLICTS = frozenset(
     {
-        "ConditionalRequestConflict",
         "TransactionConflict",
         "TransactionConflictException",
         "TransactionInProgressException",

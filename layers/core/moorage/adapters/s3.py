@@ -38,6 +38,8 @@ _GET_SECONDS = 600
 _PUT_SECONDS = 300
 
 _OK, _TAKEN = 200, 412
+# Another PUT of the same key came to its end during this one.
+_BEING_TAKEN = "ConditionalRequestConflict"
 _CODE = re.compile(rb"<Code>(\w+)</Code>")
 
 
@@ -217,6 +219,8 @@ def _stored(answer: urllib3.BaseHTTPResponse) -> bool:
         return False
     match = _CODE.search(answer.data)
     code = match[1].decode() if match else str(answer.status)
+    if code == _BEING_TAKEN:
+        return False
     if code == "BadDigest":
         raise DigestMismatch("the content does not have the digest it was sent under")
     logger.warning("PutObject failed: %s", code)
