@@ -175,7 +175,7 @@ def test_a_blob_of_the_largest_body_arrives_and_is_served_by_the_store(desk: Des
     with urlopen(Request(redirect.headers["location"], headers={"Range": "bytes=10-19"}), timeout=10) as part:
         assert (part.status, part.read()) == (206, content[10:20])
     require_error(
-        desk("POST", f"{V2}/blobs/uploads/?digest={quote(digest)}", content + b"\0"), 413, "SIZE_INVALID"
+        desk("POST", f"{V2}/blobs/uploads/?digest={quote(digest)}", content + b"\0"), 413, "UNSUPPORTED"
     )
 
 

@@ -22,7 +22,7 @@ from tests.protocol.sample import (
     session,
     subject_of,
 )
-from tests.protocol.world import registry_in_memory
+from tests.protocol.world import HOST, registry_in_memory
 
 
 class Target:
@@ -117,7 +117,7 @@ def require_answer(response):
 @given(methods, paths, queries, header_sets, bodies)
 def test_the_registry_answers_everything(method, path, query, headers, body):
     response = TARGET.world.registry.request(
-        method, f"{path}?{query}", headers={**TARGET.headers, **headers}, content=body
+        method, f"https://{HOST}{path}?{query}", headers={**TARGET.headers, **headers}, content=body
     )
     require_answer(response)
 
@@ -125,7 +125,9 @@ def test_the_registry_answers_everything(method, path, query, headers, body):
 @settings(max_examples=100)
 @given(methods, st.just("/token") | paths, queries, header_sets, bodies | values.map(str.encode))
 def test_the_token_service_answers_everything(method, path, query, headers, body):
-    response = TARGET.world.tokens.request(method, f"{path}?{query}", headers=headers, content=body)
+    response = TARGET.world.tokens.request(
+        method, f"https://{HOST}{path}?{query}", headers=headers, content=body
+    )
     require_answer(response)
     assert response.status_code >= 400
 
