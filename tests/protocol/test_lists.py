@@ -349,7 +349,8 @@ def push_fallback(world, headers, *contents, subject=IMAGE_DIGEST, **changes):
         for content in contents
     ]
     content = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": items}).encode()
-    tag = subject.replace(":", "-")[:128]
+    algorithm, _, encoded = subject.partition(":")
+    tag = f"{algorithm}-{encoded[:64]}"
     push_manifest(world, headers, content, tag)
 
 

@@ -118,12 +118,14 @@ def test_the_same_questions_are_asked_of_the_store_for_an_unreadable_source_as_f
 def test_a_source_that_the_principal_may_not_pull_looks_exactly_like_an_absent_one(
     world, headers, monkeypatch
 ):
-    decide = Authorization.decide
+    decide = Authorization._decide
 
-    def but_not_from_there(self, principal, permission, repository):
-        return Deny("no") if repository.name == NAME else decide(self, principal, permission, repository)
+    def but_not_from_there(self, principal, groups, permission, repository):
+        return (
+            Deny("no") if repository.name == NAME else decide(self, principal, groups, permission, repository)
+        )
 
-    monkeypatch.setattr(Authorization, "decide", but_not_from_there)
+    monkeypatch.setattr(Authorization, "_decide", but_not_from_there)
     for source in (NAME, None):
         assert answer(mount(world, headers, DIGEST, source)) == answer(mount(world, headers, ABSENT, source))
     require_error(world.registry.head(f"/v2/{TARGET}/blobs/{DIGEST}", headers=headers), 404)

@@ -213,7 +213,6 @@ def test_where_a_manifest_is_kept_does_not_show(world, headers, size):
         (image(layers=[descriptor(IMAGE_DIGEST)]), [IMAGE_DIGEST]),
         (index(b"absent"), [ABSENT]),
         (index(IMAGE, b"absent"), [ABSENT]),
-        (index(BLOB), [DIGEST]),
         (json.dumps({**json.loads(INDEX), "manifests": [descriptor(IMAGE_LONG)]}).encode(), [IMAGE_LONG]),
     ],
 )
@@ -221,6 +220,16 @@ def test_a_manifest_that_names_what_is_not_in_the_repository_is_refused(world, h
     entry = require_error(put(world, headers, content, "new"), 400, "MANIFEST_BLOB_UNKNOWN")
     assert entry["detail"] == [{"digest": digest} for digest in missing]
     require_error(get(world, headers, "new"), 404)
+
+
+def test_an_index_of_layers_is_taken_as_buildkit_keeps_its_cache(world, headers):
+    layer = b"a layer of the cache"
+    push_blob(world, headers, layer)
+    cache = index(layer)
+    require_success(put(world, headers, cache, "cache"), 201)
+    assert get(world, headers, "cache").content == cache
+    # A blob stays a blob: it is not to be had as a manifest.
+    require_error(get(world, headers, sha256(layer)), 404, "MANIFEST_UNKNOWN")
 
 
 def test_what_another_repository_holds_is_not_in_this_one(world, headers):

@@ -84,17 +84,23 @@ def test_a_checksum_of_sha256_proves_nothing_about_sha512(store: Store) -> None:
     absent(store, LONG)
 
 
-def test_what_is_too_long_to_be_hashed_in_a_request_is_neither_trusted_nor_denied(
+def test_what_is_too_long_to_be_hashed_in_a_request_is_absent_and_can_be_pushed_anew(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.leave(CONTENT, unproven=True)
     monkeypatch.setattr(store.storage, "head", lambda key: ObjectHead(64 * 1024 * 1024 + 1, None))
-    with pytest.raises(Unavailable):
-        store.blobs.find(APP, DIGEST)
+    absent(store)
     monkeypatch.undo()
     monkeypatch.setattr(linking, "_HASHED_IN_A_REQUEST", len(CONTENT) - 1)
-    with pytest.raises(Unavailable):
-        store.blobs.find(APP, DIGEST)
+    absent(store)
+    with pytest.raises(BlobUnknown):
+        store.blobs.delete(APP, DIGEST)
+    store.push(APP, CONTENT)
+    assert store.blobs.find(APP, DIGEST).size == len(CONTENT)
+
+
+def test_what_is_just_short_enough_is_hashed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.leave(CONTENT, unproven=True)
     monkeypatch.setattr(linking, "_HASHED_IN_A_REQUEST", len(CONTENT))
     assert store.blobs.find(APP, DIGEST).size == len(CONTENT)
 

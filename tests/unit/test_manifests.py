@@ -52,10 +52,21 @@ def parse(document: Any, content_type: str | None = None) -> Manifest:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_python_reads_and_json_does_not_have_is_refused(constant: str) -> None:
+    content = json.dumps(image()).replace("{", '{"x": ' + constant + ", ", 1).encode()
+    with pytest.raises(ManifestInvalid):
+        Manifest.parse(content, None)
 
 
 @given(st.dictionaries(st.text("xyz-ü ", min_size=1, max_size=6), json_values, max_size=4), st.integers(0, 4))

@@ -170,7 +170,8 @@ class Blobs(Protocol):
         session that brought it (recording the link's digest there).
 
         Raises:
-            WriteConflict: the REF row is gone, because the link was removed at the same time.
+            ReferenceGone: the REF row is gone, because the link was removed at the same time.
+            WriteConflict: too many others are changing the same rows.
             BlobUploadUnknown: the session is not open any more. Nothing was written in either case.
         """
 

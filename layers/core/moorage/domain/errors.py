@@ -35,6 +35,7 @@
     └── Unavailable
         ├── Throttled
         └── WriteConflict
+            └── ReferenceGone
 
 The HTTP status and the OCI code of each stand in one table, ``moorage.web.errors``.
 """
@@ -204,3 +205,7 @@ class WriteConflict(Unavailable):
     """Too many writers at the same item; the request may simply be repeated."""
 
     retry_after = 1
+
+
+class ReferenceGone(WriteConflict):
+    """A link was not written because its reference had been removed with an older link meanwhile."""

@@ -91,11 +91,16 @@ class Manifest:
         return described
 
 
+def compact_json(document: Any) -> bytes:
+    """``document`` in as few bytes as JSON takes: never more than it had where it came from."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _load(content: bytes) -> dict[str, Any]:
     try:
         # Decoded here, for `json` would guess at UTF-16 and UTF-32, which no client reads.
         text = content.decode()
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_refuse)
         if _HALF_CHARACTER.search(text):
             # Half of a surrogate pair can be written as an escape, and is no text that could be stored.
             json.dumps(document, ensure_ascii=False).encode()
@@ -106,6 +111,11 @@ def _load(content: bytes) -> dict[str, Any]:
     if document.get("schemaVersion") != 2:  # noqa: PLR2004
         raise ManifestInvalid("the manifest's schemaVersion is not 2")
     return document
+
+
+def _refuse(constant: str) -> None:
+    # Python reads NaN and Infinity, which are not JSON and which no other client reads.
+    raise ValueError(constant)
 
 
 def _media_type(document: dict[str, Any], content_type: str | None) -> str:

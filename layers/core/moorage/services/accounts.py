@@ -9,6 +9,7 @@ from datetime import timedelta
 from moorage.domain.errors import InvalidInput, NotFound
 from moorage.domain.names import parse_organisation
 from moorage.domain.principals import (
+    BUILT_IN_GROUPS,
     KeyRecord,
     ServiceAccount,
     generate_key,
@@ -54,6 +55,10 @@ class AccountAdministration:
             NotFound: no such organisation or group.
         """
         account = ServiceAccount.parse(org, name)
+        # Before anything is written: a repeat with the right name must not find half of it.
+        for group in groups:
+            if group not in BUILT_IN_GROUPS:
+                raise NotFound(f"there is no group {group}; there are {' and '.join(BUILT_IN_GROUPS)}")
         self._accounts.create_service_account(account, _description(description), self._clock())
         for group in groups:
             self.add_member(org, group, account)

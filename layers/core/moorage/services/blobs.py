@@ -5,6 +5,7 @@ from __future__ import annotations
 from moorage.domain.blobs import BlobLink
 from moorage.domain.digests import Digest
 from moorage.domain.errors import BlobUnknown
+from moorage.domain.grants import Action
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
 from moorage.domain.policies import Allow
@@ -99,14 +100,12 @@ class BlobAccess:
         key = self._blobs.find_organisation_blob(repository.org, digest)
         if key is None:
             return None
-        for source, linked in self._blobs.references(key, _SOURCES):
-            if source.org != repository.org or linked != digest:
-                continue
-            if isinstance(self._authorization.decide(principal, Permission.PULL, source), Allow):
-                # A REF row is written before its link and may outlive it: the link is what counts.
-                link = self._blobs.find_link(source, digest)
-                if link is not None:
-                    return link
+        sources = [source for source, linked in self._blobs.references(key, _SOURCES) if linked == digest]
+        granted, _ = self._authorization.grant(principal, dict.fromkeys(sources, frozenset({Action.PULL})))
+        for source in sources:
+            # A REF row is written before its link and may outlive it: the link is what counts.
+            if granted[source] and (link := self._blobs.find_link(source, digest)):
+                return link
         return None
 
 

@@ -9,14 +9,15 @@ of the object row (it must be live), then link and session in one transaction th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 
 from moorage.domain.blobs import BlobLink, ObjectState, StoredObject, Way, object_prefix, session_of
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import BlobUploadUnknown, Unavailable, WriteConflict
+from moorage.domain.errors import BlobUploadUnknown, ReferenceGone, WriteConflict
 from moorage.domain.names import Repository
 from moorage.domain.sessions import SessionState, UploadSession
-from moorage.ports import Blobs, Clock, ObjectHead, Repositories, Sessions, Storage
+from moorage.ports import Blobs, Clock, ObjectHead, Repositories, RepositoryRecord, Sessions, Storage
 
 # The ways whose objects can be stored while their session is still open.
 SETTLED_WAYS = (Way.API,)
@@ -25,7 +26,9 @@ _CANDIDATES = 20
 _HASHED_IN_A_REQUEST = 64 * 1024 * 1024
 _ATTEMPTS = 3
 # Each costs a LIST, and they share the time of one request. An honest client has uploaded what it names.
-_SETTLED_AT_ONCE = 100
+_SETTLED_AT_ONCE = 50
+
+_log = logging.getLogger("moorage.linking")
 
 
 class Linking:
@@ -53,9 +56,11 @@ class Linking:
         """The links of those of ``digests`` that the repository holds; misses are settled."""
         links = dict(self._blobs.find_links(repository, digests)) if digests else {}
         missing = [digest for digest in digests if digest not in links]
-        for digest in missing[:_SETTLED_AT_ONCE]:
-            if link := self.settle(repository, digest):
-                links[digest] = link
+        record = self._repositories.find_repository(repository) if missing else None
+        if record is not None:
+            for digest in missing[:_SETTLED_AT_ONCE]:
+                if link := self._settle(record, digest):
+                    links[digest] = link
         return links
 
     def link(
@@ -68,14 +73,18 @@ class Linking:
             WriteConflict: the blob is being deleted again and again at the same time.
         """
         for _ in range(_ATTEMPTS):
+            # Asked before, so that no reference is left at an object that is condemned already, and again
+            # after, because only from then on does the reference keep it from being condemned.
+            if self._live(key) is None:
+                return None
             self._blobs.add_reference(key, repository, digest)
-            stored = self._blobs.find_object(key)
-            if stored is None or stored.state is not ObjectState.LIVE:
+            stored = self._live(key)
+            if stored is None:
                 return None
             link = BlobLink(repository, digest, stored.key, stored.size, self._clock(), stored.store)
             try:
                 self._blobs.put_link(link, closing=closing)
-            except WriteConflict:
+            except ReferenceGone:
                 continue
             return link
         raise WriteConflict("the blob is being deleted at the same time; try again")
@@ -98,22 +107,24 @@ class Linking:
 
         A session that was closed is never settled: a blob that was deleted stays deleted, although its
         object lies there until the collector comes.
-
-        Raises:
-            Unavailable: the object has no checksum and is too long to be hashed in a request.
         """
         record = self._repositories.find_repository(repository)
-        if record is None:
-            return None
+        return None if record is None else self._settle(record, digest)
+
+    def _settle(self, record: RepositoryRecord, digest: Digest) -> BlobLink | None:
         for way in SETTLED_WAYS:
             prefix = object_prefix(way, record.id, digest)
             for key in self._storage.list_keys(prefix, _CANDIDATES):
-                session = self._sessions.find_session(repository, session_of(key))
+                session = self._sessions.find_session(record.repository, session_of(key))
                 if session is None or session.state is not SessionState.OPEN:
                     continue
                 if link := self._settle_object(session, digest, key):
                     return link
         return None
+
+    def _live(self, key: str) -> StoredObject | None:
+        stored = self._blobs.find_object(key)
+        return stored if stored is not None and stored.state is ObjectState.LIVE else None
 
     def _settle_object(self, session: UploadSession, digest: Digest, key: str) -> BlobLink | None:
         head = self._storage.head(key)
@@ -130,15 +141,16 @@ class Linking:
             return self._blobs.find_link(session.repository, digest)
 
     def prove(self, key: str, head: ObjectHead, digest: Digest) -> str | None:
-        """SHA-256 of the object if its content has ``digest``, else None.
+        """SHA-256 of the object if its content has ``digest``; None if not, or if that cannot be shown here.
 
-        Raises:
-            Unavailable: it has no checksum and is too long to be hashed in a request.
+        What has no checksum and is too long to be hashed in a request counts as absent: the client sends it
+        again, where waiting would be for nobody.
         """
         if digest.algorithm is Algorithm.SHA256 and head.sha256 is not None:
             return head.sha256 if head.sha256 == digest.encoded else None
         if head.size > _HASHED_IN_A_REQUEST:
-            raise Unavailable("the blob is still being verified; try again")
+            _log.warning("stored object cannot be verified in a request", extra={"size": head.size})
+            return None
         asked, sha256 = digest.algorithm.new(), Algorithm.SHA256.new()
         for piece in self._storage.read(key) or ():
             asked.update(piece)

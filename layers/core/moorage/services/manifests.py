@@ -5,16 +5,29 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import DigestMismatch, ManifestBlobUnknown, ManifestUnknown, NameUnknown
-from moorage.domain.manifests import Manifest
+from moorage.domain.errors import (
+    DigestMismatch,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    NameUnknown,
+    WriteConflict,
+)
+from moorage.domain.manifests import Manifest, compact_json
 from moorage.domain.names import Repository
-from moorage.ports import Clock, ManifestRecord, Manifests, Referrer, Repositories, Storage
+from moorage.ports import (
+    Clock,
+    ManifestRecord,
+    Manifests,
+    Referrer,
+    Repositories,
+    RepositoryRecord,
+    Storage,
+)
 from moorage.services.linking import Linking
 from moorage.services.repositories import RepositoryOpening
 
@@ -22,6 +35,7 @@ MANIFEST_PREFIX = "manifests/"
 # What is larger goes to the object store: a strong read of an item is paid by its size.
 _INLINE_SIZE = 64 * 1024
 _NAMED_IN_ERROR = 20
+_ATTEMPTS = 3
 MAX_TAGS_PER_PAGE = 1000
 
 
@@ -59,10 +73,10 @@ class ManifestAccess:
         Raises:
             ManifestUnknown: there is none.
         """
-        digest = (
-            reference if isinstance(reference, Digest) else self._manifests.find_tag(repository, reference)
-        )
-        record = self._manifests.find_manifest(repository, digest) if digest else None
+        if isinstance(reference, Digest):
+            record = self._manifests.find_manifest(repository, reference)
+        else:
+            record = self._find_tagged(repository, reference)
         if record is None:
             raise _unknown()
         return record
@@ -104,11 +118,16 @@ class ManifestAccess:
             digest = Digest.of(content, Algorithm.SHA256)
             tags = (reference, *tags)
         self._require_content(repository, manifest)
-        self._put(repository, digest, manifest)
         tags = tuple(dict.fromkeys(tags))
-        for tag in tags:
-            self._manifests.put_tag(repository, tag, digest, self._clock())
-        return PushedManifest(digest, manifest.subject, tags)
+        for _ in range(_ATTEMPTS):
+            self._put(repository, digest, manifest)
+            try:
+                for tag in tags:
+                    self._manifests.put_tag(repository, tag, digest, self._clock())
+            except ManifestUnknown:
+                continue  # Deleted by somebody else since it was put.
+            return PushedManifest(digest, manifest.subject, tags)
+        raise WriteConflict("the manifest is being deleted at the same time; try again")
 
     def delete(self, repository: Repository, reference: Digest | str) -> None:
         """Delete a tag, or a manifest with all its tags; gone for every reader when this returns.
@@ -142,7 +161,10 @@ class ManifestAccess:
         children = dict.fromkeys(child.digest for child in manifest.manifests)
         stored = self._manifests.find_manifests(repository, children) if children else {}
         missing = [digest for digest in wanted if digest not in links]
-        missing += [digest for digest in children if digest not in stored]
+        absent = [digest for digest in children if digest not in stored]
+        # BuildKit keeps its cache in an index whose entries are layers.
+        layers = self._linking.find_all(repository, absent)
+        missing += [digest for digest in absent if digest not in layers]
         if missing:
             raise ManifestBlobUnknown(
                 "the manifest names content that this repository does not hold; push that first",
@@ -154,11 +176,7 @@ class ManifestAccess:
         body: bytes | None = manifest.content
         body_key: str | None = None
         if len(manifest.content) > _INLINE_SIZE:
-            body_key = (
-                f"{MANIFEST_PREFIX}{digest.encoded[:2]}/{record.id}/{digest.encoded}/{secrets.token_hex(8)}"
-            )
-            self._storage.put(body_key, manifest.content)
-            body = None
+            body, body_key = None, self._store_large(record, digest, manifest.content)
         stored = ManifestRecord(
             digest=digest,
             media_type=manifest.media_type,
@@ -173,12 +191,33 @@ class ManifestAccess:
         referrer = _referrer(digest, manifest)
         self._manifests.put_manifest(repository, stored, uses=dict.fromkeys(uses), referrer=referrer)
 
+    def _store_large(self, repository: RepositoryRecord, digest: Digest, content: bytes) -> str:
+        """The object that holds the content: that of an earlier push of the same manifest, or a new one."""
+        standing = self._manifests.find_manifest(repository.repository, digest)
+        if standing is not None and standing.body_key is not None:
+            return standing.body_key
+        name = f"{digest.encoded[:2]}/{repository.id}/{digest.encoded}/{secrets.token_hex(8)}"
+        self._storage.put(MANIFEST_PREFIX + name, content)
+        return MANIFEST_PREFIX + name
+
+    def _find_tagged(self, repository: Repository, tag: str) -> ManifestRecord | None:
+        digest = self._manifests.find_tag(repository, tag)
+        while digest is not None:
+            record = self._manifests.find_manifest(repository, digest)
+            if record is not None:
+                return record
+            # Between the two reads the tag may have moved on and its old manifest may have been deleted.
+            before, digest = digest, self._manifests.find_tag(repository, tag)
+            if digest == before:
+                return None
+        return None
+
 
 def _referrer(digest: Digest, manifest: Manifest) -> Referrer | None:
     if manifest.subject is None:
         return None
     descriptor = manifest.descriptor(digest)
-    fits = len(json.dumps(descriptor)) <= _INLINE_SIZE
+    fits = len(compact_json(descriptor)) <= _INLINE_SIZE
     return Referrer(manifest.subject, digest, manifest.artifact_type or "", descriptor if fits else None)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestInvalid, ManifestUnknown, QueryInvalid
-from moorage.domain.manifests import Manifest
+from moorage.domain.manifests import Manifest, compact_json
 from moorage.domain.names import Repository
 from moorage.ports import Manifests, Referrer
 from moorage.services.manifests import ManifestAccess
@@ -34,7 +34,8 @@ class DescriptorPage:
 class Referrers:
     """Lists referrers: those that name the subject, then those listed under the fallback tag.
 
-    Clients of registries without this API keep the list in an index that is tagged ``sha256-<hex>``. What
+    Clients of registries without this API keep the list in an index that is tagged ``sha256-<hex>`` (of any
+    digest, the first 64 digits). What
     such an index lists must appear here, too.
     https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#enabling-the-referrers-api
     """
@@ -92,7 +93,7 @@ class Referrers:
 
     def _listed(self, repository: Repository, subject: Digest) -> Sequence[Mapping[str, Any]]:
         """What the index under the fallback tag lists, in its order."""
-        tag = f"{subject.algorithm}-{subject.encoded}"[:128]
+        tag = f"{subject.algorithm[:32]}-{subject.encoded[:64]}"
         try:
             record = self._access.find(repository, tag)
             content = self._access.content(record)
@@ -124,4 +125,4 @@ class Referrers:
 
 
 def _size(descriptors: Sequence[Mapping[str, Any]]) -> int:
-    return len(json.dumps(list(descriptors), ensure_ascii=False).encode())
+    return len(compact_json(list(descriptors)))

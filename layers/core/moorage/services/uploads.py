@@ -5,8 +5,9 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from moorage.domain.blobs import BlobLink, StoredObject, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
@@ -15,10 +16,13 @@ from moorage.domain.names import Repository
 from moorage.domain.ranges import ChunkRange
 from moorage.domain.sessions import SESSION_LIFETIME, Chunk, SessionState, UploadSession
 from moorage.ports import Blobs, Clock, Sessions, Storage
+from moorage.services.chunks import read_ahead
 from moorage.services.linking import Linking
 from moorage.services.repositories import RepositoryOpening
 
 CHUNK_PREFIX = "chunks/"
+
+_log = logging.getLogger("moorage.uploads")
 
 
 class Uploads:
@@ -99,7 +103,7 @@ class Uploads:
             return self._finished(session, digest)
         session.accepts(len(body), content_range)
         link = self._commit(session, digest, body)
-        self._storage.delete([chunk.key for chunk in session.chunks])
+        self._discard(session.chunks)
         return link
 
     def put_whole(self, repository: Repository, principal: str, digest: Digest, body: bytes) -> BlobLink:
@@ -124,7 +128,7 @@ class Uploads:
         session = self.find(repository, principal, session_id)
         if not self._sessions.delete_session(session):
             raise _unknown()
-        self._storage.delete([chunk.key for chunk in session.chunks])
+        self._discard(session.chunks)
 
     def _new(self, repository: Repository, principal: str, algorithm: Algorithm) -> UploadSession:
         now = self._clock()
@@ -173,7 +177,7 @@ class Uploads:
             # An attempt that died has stored it: under the same digest, but perhaps not of the same bytes.
             self._hash(session, digest, body)
             head = self._storage.head(key)
-            if head is None or self._linking.prove(key, head, digest) != sha256:
+            if head is None or (head.sha256 or self._linking.prove(key, head, digest)) != sha256:
                 raise Unavailable("the blob could not be stored; try again")
         return self._linking.link_stored(session, digest, StoredObject(key, size, sha256, self._clock()))
 
@@ -198,14 +202,22 @@ class Uploads:
         return sha256.hexdigest()
 
     def _content(self, session: UploadSession, body: bytes) -> Iterator[bytes]:
-        for chunk in session.chunks:
-            pieces = self._storage.read(chunk.key)
-            if pieces is None:
+        for content in read_ahead(self._storage, [chunk.key for chunk in session.chunks]):
+            if content is None:
                 # Only the request that closed or cancelled the session removes its chunks.
                 raise _unknown()
-            yield from pieces
+            yield content
         if body:
             yield body
+
+    def _discard(self, chunks: Sequence[Chunk]) -> None:
+        """Remove chunks that nobody needs any more. What is left, the bucket's own rule removes later: the
+        request has done what it was asked for.
+        """
+        try:
+            self._storage.delete([chunk.key for chunk in chunks])
+        except Unavailable as failure:
+            _log.warning("chunks were left behind", extra={"chunks": len(chunks)}, exc_info=failure)
 
 
 def _unknown() -> BlobUploadUnknown:

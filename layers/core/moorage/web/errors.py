@@ -25,7 +25,7 @@ ERRORS: Mapping[type[errors.RegistryError], tuple[HTTPStatus, str]] = {
     errors.BlobUploadInvalid: (HTTPStatus.BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
     errors.ManifestInvalid: (HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID"),
     errors.ManifestBlobUnknown: (HTTPStatus.BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
-    # Not SIZE_INVALID: docker's classic engine repeats a push for a minute after that code, and after this it stops.
+    # Not SIZE_INVALID: after that, docker's classic engine repeats a push for a minute; after this it stops.
     errors.TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "UNSUPPORTED"),
     errors.BlobTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "UNSUPPORTED"),
     errors.BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "UNSUPPORTED"),
@@ -50,6 +50,7 @@ ERRORS: Mapping[type[errors.RegistryError], tuple[HTTPStatus, str]] = {
     errors.Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
     errors.Throttled: (HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
     errors.WriteConflict: (HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
+    errors.ReferenceGone: (HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
 }
 
 

@@ -5,14 +5,13 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#content-
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
 from moorage.domain.errors import QueryInvalid
-from moorage.domain.manifests import OCI_INDEX
+from moorage.domain.manifests import OCI_INDEX, compact_json
 from moorage.services.manifests import MAX_TAGS_PER_PAGE
 from moorage.web.call import Call
 
@@ -45,8 +44,8 @@ def list_referrers(call: Call) -> Response:
         if artifact_type is not None:
             following["artifactType"] = artifact_type
         headers["Link"] = _next(call.path(f"referrers/{subject}"), following)
-    # Escapes would make other scripts up to three times as long, and the answer has a limit.
-    return Response(json.dumps(index, ensure_ascii=False), headers=headers)
+    # The answer has a limit, which the annotations of one manifest may come close to.
+    return Response(compact_json(index), headers=headers)
 
 
 def _limit(call: Call) -> int:

@@ -7,7 +7,6 @@ https://distribution.github.io/distribution/spec/auth/oauth/
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -79,7 +78,7 @@ def _basic(request: Request) -> tuple[str, str]:
         raise Unauthorized(f"log in with the user name {KEY_USER} and a service-account key as password")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not Base64, not ASCII, or not UTF-8 inside
         raise CredentialsInvalid("the Basic credentials are malformed") from None
     username, _, password = decoded.partition(":")
     return username, password

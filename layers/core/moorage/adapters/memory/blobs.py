@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from moorage.domain.blobs import BlobLink, StoredObject
 from moorage.domain.digests import Digest
-from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, WriteConflict
+from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, ReferenceGone, WriteConflict
 from moorage.domain.names import Repository
 from moorage.domain.sessions import Chunk, SessionState, UploadSession
 
@@ -69,7 +69,7 @@ class MemoryBlobs:
         """Write a link and close its session."""
         with self._blobs_lock:
             if (link.key, link.repository, link.digest) not in self._references:
-                raise WriteConflict("the blob was deleted at the same time")
+                raise ReferenceGone("the blob was deleted at the same time")
             if closing:
                 where = closing.repository, closing.id
                 session = self._sessions.get(where)
