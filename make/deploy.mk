@@ -29,7 +29,7 @@ build: $(SAM_READY) ## what would be deployed, into .aws-sam (RUNTIME=python3.13
 	@$(SAM) build $(SAM_PARAMETERS)
 	@du -sh .aws-sam/build/*Layer/python .aws-sam/build/*Function
 
-deploy: build ## the stack, to the AWS account of the environment
+deploy: build $(LOCAL_READY) ## the stack, to the AWS account of the environment
 	@$(SAM) deploy $(SAM_PARAMETERS)
 
 # LOCAL_RUNTIME=python3.13 builds for, and runs the functions with, another Python than the project's own.
