@@ -22,13 +22,15 @@ class Answer:
 
 @dataclass
 class FaultyServer:
-    """``answers`` are given in turn, the last one again and again; None closes the connection without one."""
+    """``answers`` are given in turn, the last one again and again. A function makes the answer when it is
+    due; None, from it or instead of it, closes the connection without one.
+    """
 
     url: str
-    answers: list[Answer | Callable[[], None] | None]
+    answers: list[Answer | Callable[[], Answer | None] | None]
     requests: list[tuple[str, str, bytes]] = field(default_factory=list)
 
-    def next_answer(self) -> Answer | Callable[[], None] | None:
+    def next_answer(self) -> Answer | Callable[[], Answer | None] | None:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -41,10 +43,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         faulty.requests.append((self.command, self.path, body))
         answer = faulty.next_answer()
+        if callable(answer):
+            answer = answer()
         if answer is None:
-            return
-        if not isinstance(answer, Answer):
-            answer()
             return
         self.send_response(answer.status)
         announced = len(answer.body) if answer.announced is None else answer.announced
@@ -78,6 +79,15 @@ def faulty_server() -> Iterator[FaultyServer]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def hang_until(let_go: threading.Event) -> Callable[[], None]:
+    """An answer that does not come."""
+
+    def hang() -> None:
+        let_go.wait(5)
+
+    return hang
 
 
 def dynamodb_error(code: str, status: int = 400, **more: object) -> Answer:

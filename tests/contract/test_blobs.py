@@ -5,7 +5,7 @@ import pytest
 
 from moorage.domain.blobs import ObjectState
 from moorage.domain.digests import Algorithm
-from moorage.domain.errors import BlobUploadUnknown, WriteConflict
+from moorage.domain.errors import BlobUploadUnknown, ReferenceGone
 from moorage.domain.sessions import SessionState
 from tests.contract.samples import (
     APP,
@@ -56,7 +56,7 @@ def test_link_without_its_reference_is_refused_and_closes_nothing(table):
     table.add_reference("api/a", OTHER_IMAGE, digest("a"))
     table.add_reference("api/a", APP, digest("b"))
     table.add_reference("api/b", APP, digest("a"))
-    with pytest.raises(WriteConflict):
+    with pytest.raises(ReferenceGone):
         table.put_link(link("a"), closing=session())
     assert table.find_link(APP, digest("a")) is None
     assert table.find_session(APP, session().id) == session()

@@ -49,7 +49,7 @@ class ForgetfulStore:
 def forgetful_store() -> Iterator[ForgetfulStore]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         store = ForgetfulStore(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        threads = []
+        threads: list[threading.Thread] = []
 
         def accept() -> None:
             while True:
@@ -100,6 +100,7 @@ def test_upload_after_a_pause_is_not_begun_on_the_connection_of_the_last(store, 
 def test_certificates_are_read_once_and_verify_the_store():
     context = s3._tls("https://a-bucket.s3.us-east-1.amazonaws.com/")
     assert context is s3._tls("https://another.s3.us-east-1.amazonaws.com/")
+    assert context is not None
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
     assert s3._tls("http://127.0.0.1:1/") is None

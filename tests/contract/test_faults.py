@@ -30,6 +30,7 @@ from tests.contract.faults import (
     dynamodb_answer,
     dynamodb_error,
     faulty_server,
+    hang_until,
     s3_error,
 )
 from tests.contract.samples import (
@@ -232,7 +233,7 @@ def test_table_that_fails_is_unavailable(faulty, table, call, fault):
 @pytest.mark.parametrize("call", OPERATIONS)
 def test_table_that_does_not_answer_is_unavailable_in_time(faulty, table, call):
     let_go = threading.Event()
-    faulty.answers = [lambda: let_go.wait(5) and None]
+    faulty.answers = [hang_until(let_go)]
     try:
         assert type(raised(lambda: TABLE_CALLS[call](table))) is Unavailable
     finally:
@@ -260,6 +261,11 @@ def test_write_that_is_always_refused_is_given_up(faulty, table, hasty, call, an
     if call == "put_manifest":
         faulty.answers = [dynamodb_answer({"UnprocessedItems": {}}), answer]
     assert type(raised(lambda: TABLE_CALLS[call](table))) is expected
+
+
+def test_conflict_over_a_link_is_not_taken_for_a_reference_that_is_gone(faulty, table, hasty):
+    faulty.answers = [cancelled("TransactionConflict", "None", "None")]
+    assert type(raised(lambda: table.put_link(link("a"), closing=session()))) is WriteConflict
 
 
 def test_write_is_tried_again_while_others_write(faulty, table):
@@ -345,7 +351,7 @@ def test_store_that_fails_is_unavailable(faulty, storage, call, fault):
 @pytest.mark.parametrize("call", STORAGE_CALLS)
 def test_store_that_does_not_answer_is_unavailable_in_time(faulty, storage, call):
     let_go = threading.Event()
-    faulty.answers = [lambda: let_go.wait(5) and None]
+    faulty.answers = [hang_until(let_go)]
     try:
         assert type(raised(lambda: STORAGE_CALLS[call](storage))) is Unavailable
     finally:

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from moorage.adapters.dynamodb import table as dynamodb_table
 from moorage.domain.errors import ManifestUnknown, Unavailable
 from tests.contract.samples import APP, LATER, NOW, digest, manifest, push, referrer
 from tests.contract.threads import together
@@ -23,7 +24,13 @@ def assert_consistent(table, names, tags) -> None:
     assert {tag for tag in tags if table.find_tag(APP, tag)} == set(listed)
 
 
-def test_tag_put_by_thirty_at_once_ends_at_one_of_them(table):
+@pytest.fixture
+def patient(monkeypatch):
+    """Time for writers that the emulator serves one after the other."""
+    monkeypatch.setattr(dynamodb_table, "_RETRY_SECONDS", 30.0)
+
+
+def test_tag_put_by_thirty_at_once_ends_at_one_of_them(table, patient):
     names = "abc"
     digests = push(table, APP, *names)
     results = together(*[partial(table.put_tag, APP, "v1", digests[number % 3], NOW) for number in range(30)])
@@ -33,7 +40,7 @@ def test_tag_put_by_thirty_at_once_ends_at_one_of_them(table):
     assert_consistent(table, names, ["v1"])
 
 
-def test_tag_put_by_thirty_at_once_has_one_row_beside_its_manifest(dynamo_table, rows):
+def test_tag_put_by_thirty_at_once_has_one_row_beside_its_manifest(dynamo_table, rows, patient):
     digests = push(dynamo_table, APP, *range(30))
     results = together(*[partial(dynamo_table.put_tag, APP, "v1", each, NOW) for each in digests])
     assert results == [None] * 30

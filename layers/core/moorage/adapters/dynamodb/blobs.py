@@ -8,16 +8,18 @@ from datetime import datetime
 from moorage.adapters import keys
 from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.sessions import closing_write
-from moorage.adapters.dynamodb.table import ConditionFailed, Table, retries
+from moorage.adapters.dynamodb.table import Attempts, ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, PRESENT, check, delete, put
 from moorage.domain.blobs import BlobLink, ObjectState, StoredObject
 from moorage.domain.digests import Digest
-from moorage.domain.errors import BlobUploadUnknown, WriteConflict
+from moorage.domain.errors import BlobUploadUnknown, ReferenceGone, WriteConflict
 from moorage.domain.names import Repository
 from moorage.domain.sessions import UploadSession
 
 ABSENT_OR_SAME = "attribute_not_exists(#pk) OR #key = :standing"
 AS_READ = "#key = :standing"
+
+_CHANGING = "the blob is being changed by others; try again in a moment"
 
 # Where the parts of a link's transaction stand.
 _REF, _LINK, _SESSION = 0, 1, 2
@@ -82,7 +84,8 @@ class DynamoBlobs:
     def put_link(self, link: BlobLink, *, closing: UploadSession | None) -> None:
         """Write a link and close its session."""
         replaced: str | None = None
-        for _ in retries():
+        attempts = Attempts()
+        while True:
             writes = [
                 check(keys.reference(link.key, link.repository, link.digest), PRESENT),
                 put(
@@ -95,22 +98,23 @@ class DynamoBlobs:
                 # A second upload of the same content takes over; the REF of the first goes with its link.
                 writes.append(delete(keys.reference(replaced, link.repository, link.digest)))
             try:
-                self._table.transact(*writes)
+                self._table.transact(*writes, attempts=attempts)
             except ConditionFailed as failed:
                 if _REF in failed.rows:
-                    raise WriteConflict("the blob was deleted at the same time; try again") from None
+                    raise ReferenceGone("the blob was deleted at the same time; try again") from None
                 if closing and _SESSION in failed.rows:
                     raise BlobUploadUnknown("the upload has ended") from None
                 standing = failed.rows[_LINK]
                 replaced = standing["key"] if standing else None
             else:
                 return
-        raise WriteConflict("the blob is being changed by others; try again in a moment")
+            attempts.pause(WriteConflict(_CHANGING))
 
     def remove_link(self, repository: Repository, digest: Digest) -> BlobLink | None:
         """Remove a link and its REF."""
         standing = self._table.get(keys.link(repository, digest))
-        for _ in retries():
+        attempts = Attempts()
+        while True:
             if standing is None:
                 return None
             link = _link(standing)
@@ -118,12 +122,13 @@ class DynamoBlobs:
                 self._table.transact(
                     delete(keys.link(repository, digest), AS_READ, standing=link.key),
                     delete(keys.reference(link.key, repository, digest)),
+                    attempts=attempts,
                 )
             except ConditionFailed as failed:
                 standing = failed.rows[0]
             else:
                 return link
-        raise WriteConflict("the blob is being changed by others; try again in a moment")
+            attempts.pause(WriteConflict(_CHANGING))
 
     def find_organisation_blob(self, org: str, digest: Digest) -> str | None:
         """The object's key."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from moorage.adapters import keys
 from moorage.adapters.dynamodb.rows import Row, row
-from moorage.adapters.dynamodb.table import ConditionFailed, retries
+from moorage.adapters.dynamodb.table import Attempts, ConditionFailed
 from moorage.adapters.dynamodb.tags import DynamoTags
 from moorage.adapters.dynamodb.writes import Write, delete, put, update
 from moorage.domain.digests import Digest
@@ -60,31 +59,32 @@ class DynamoManifests(DynamoTags):
         # so it cannot take away what a push that comes at the same time has just written.
         push = str(uuid.uuid4())
         used = sorted(set(uses))
-        self._table.put_all([_use(repository, digest, manifest.digest, push) for digest in used])
+        attempts = Attempts()
+        self._table.put_all([_use(repository, digest, manifest.digest, push) for digest in used], attempts)
         writes = [_storing(repository, manifest, push, used, referrer)]
         if referrer:
             writes.append(put(_referrer_row(repository, referrer)))
-        self._table.transact(*writes)
+        self._table.transact(*writes, attempts=attempts)
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> bool:
         """Remove a manifest and everything about it; ``tags`` explains why so."""
         key = keys.manifest(repository, digest)
-        for pause in retries():
+        attempts = Attempts()
+        while True:
             standing = self._table.get(key, *_ACCOMPANIED)
             if standing is None:
                 return False
-            if self.remove_tags(repository, digest):
+            if self.remove_tags(repository, digest, attempts):
                 try:
-                    self._table.transact(*_removing(repository, digest, standing))
+                    self._table.transact(*_removing(repository, digest, standing), attempts=attempts)
                 except ConditionFailed:
                     pass  # Pushed or tagged again meanwhile: look again.
                 else:
-                    self._remove_uses(repository, digest, standing)
+                    self._remove_uses(repository, digest, standing, attempts)
                     return True
-            time.sleep(pause)
-        raise WriteConflict("the manifest is being tagged by others; try again in a moment")
+            attempts.pause(WriteConflict("the manifest is being tagged by others; try again in a moment"))
 
-    def _remove_uses(self, repository: Repository, digest: Digest, removed: Row) -> None:
+    def _remove_uses(self, repository: Repository, digest: Digest, removed: Row, attempts: Attempts) -> None:
         writes = [
             delete(keys.use(repository, Digest.parse(used), digest), OF_THAT_PUSH, push=removed["push"])
             for used in removed["uses"]
@@ -93,7 +93,7 @@ class DynamoManifests(DynamoTags):
             remaining = writes[start : start + _USES_AT_ONCE]
             while remaining:
                 try:
-                    self._table.transact(*remaining)
+                    self._table.transact(*remaining, attempts=attempts)
                 except ConditionFailed as failed:
                     # Gone, or written by a later push of the same manifest: these stay.
                     remaining = [write for place, write in enumerate(remaining) if place not in failed.rows]

@@ -15,14 +15,15 @@ from moorage.adapters.aws import Patience, create_client, error_code, lazy, tran
 from moorage.adapters.dynamodb.rows import Row, from_item, to_item
 from moorage.adapters.dynamodb.writes import Write, names_and_values
 from moorage.adapters.keys import LAST, Key
-from moorage.domain.errors import Unavailable, WriteConflict
+from moorage.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 _READ_BATCH = 100
 _WRITE_BATCH = 25
-_RETRY_SECONDS = 8.0
+# With its last request a call stays below 6 s, so that the function can still answer for itself.
+_RETRY_SECONDS = 5.0
 _SHORTEST_PAUSE = 0.03
 _LONGEST_PAUSE = 0.8
 
@@ -60,17 +61,25 @@ class Page:
     more: bool
 
 
-def retries() -> Iterator[float]:
-    """Pauses in seconds before another attempt, longer and more scattered each time, until it is too late.
+class Attempts:
+    """The attempts of one call of a port: they have one deadline, in however many loops they are made."""
 
-    Each caller slept for the pause; at the end it gives up with an error of its own.
-    """
-    deadline = time.monotonic() + _RETRY_SECONDS
-    scatter = secrets.SystemRandom()
-    longest = _SHORTEST_PAUSE
-    while time.monotonic() < deadline:
-        yield scatter.uniform(0, longest)
-        longest = min(longest * 2, _LONGEST_PAUSE)
+    def __init__(self) -> None:
+        self._deadline = time.monotonic() + _RETRY_SECONDS
+        self._longest = _SHORTEST_PAUSE
+
+    def pause(self, failure: Unavailable) -> None:
+        """Wait a moment before another attempt, each time longer and more scattered.
+
+        Raises:
+            Unavailable: ``failure``, because it is too late for another one.
+
+        """
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise failure
+        time.sleep(min(secrets.SystemRandom().uniform(0, self._longest), left))
+        self._longest = min(self._longest * 2, _LONGEST_PAUSE)
 
 
 class Table:
@@ -95,13 +104,14 @@ class Table:
         """Those of many rows that exist, in no order."""
         keys = [to_item(key._asdict()) for key in dict.fromkeys(wanted)]
         rows: list[Row] = []
+        attempts = Attempts()
         for start in range(0, len(keys), _READ_BATCH):
             pending = {"Keys": keys[start : start + _READ_BATCH], "ConsistentRead": True, **_projection(only)}
-            rows += self._get_batch(pending)
+            rows += self._get_batch(pending, attempts)
         return rows
 
-    def _get_batch(self, pending: Mapping[str, Any]) -> Iterator[Row]:
-        for pause in retries():
+    def _get_batch(self, pending: Mapping[str, Any], attempts: Attempts) -> Iterator[Row]:
+        while True:
             with translated("BatchGetItem"):
                 request: Any = {self._name: pending}
                 answer: Any = self.client().batch_get_item(RequestItems=request)
@@ -111,8 +121,7 @@ class Table:
             if not answer["UnprocessedKeys"]:
                 return
             pending = answer["UnprocessedKeys"][self._name]
-            time.sleep(pause)
-        raise unavailable("ThrottlingError")
+            attempts.pause(unavailable("ThrottlingError"))
 
     def query(
         self, first: Key, *only: str, after: Key | None = None, limit: int | None = None, whole: str = ""
@@ -170,28 +179,33 @@ class Table:
             "Delete": client.delete_item,
         }
         method = methods[write.kind]
-        self._attempt(f"{write.kind}Item", lambda: method(**write.parameters(self._name)))
+        self._attempt(f"{write.kind}Item", lambda: method(**write.parameters(self._name)), Attempts())
 
-    def transact(self, *writes: Write) -> None:
-        """All writes or none.
+    def transact(self, *writes: Write, attempts: Attempts | None = None) -> None:
+        """All writes or none; ``attempts`` are those of the caller, if it makes more than this one call.
 
         Raises:
             ConditionFailed: at least one condition did not hold.
 
         """
         items: Any = [{write.kind: write.parameters(self._name)} for write in writes]
-        self._attempt("TransactWriteItems", lambda: self.client().transact_write_items(TransactItems=items))
+        self._attempt(
+            "TransactWriteItems",
+            lambda: self.client().transact_write_items(TransactItems=items),
+            attempts or Attempts(),
+        )
 
-    def put_all(self, rows: Sequence[Row]) -> None:
+    def put_all(self, rows: Sequence[Row], attempts: Attempts | None = None) -> None:
         """Many rows, of different keys, without conditions and not together."""
+        attempts = attempts or Attempts()
         for start in range(0, len(rows), _WRITE_BATCH):
             pending: Any = [
                 {"PutRequest": {"Item": to_item(row)}} for row in rows[start : start + _WRITE_BATCH]
             ]
-            self._put_batch({self._name: pending})
+            self._put_batch({self._name: pending}, attempts)
 
-    def _put_batch(self, pending: Any) -> None:
-        for pause in retries():
+    def _put_batch(self, pending: Any, attempts: Attempts) -> None:
+        while True:
             with translated("BatchWriteItem"):
                 answer: Any = self.client().batch_write_item(RequestItems=pending)
             if "UnprocessedItems" not in answer:
@@ -199,13 +213,11 @@ class Table:
             pending = answer["UnprocessedItems"]
             if not pending:
                 return
-            time.sleep(pause)
-        raise unavailable("ThrottlingError")
+            attempts.pause(unavailable("ThrottlingError"))
 
-    def _attempt(self, operation: str, send: Callable[[], Any]) -> None:
+    def _attempt(self, operation: str, send: Callable[[], Any], attempts: Attempts) -> None:
         """Send a write, again while others are writing to the same rows."""
-        failure: Unavailable = WriteConflict("others are changing the same thing; try again in a moment")
-        for pause in retries():
+        while True:
             with translated(operation):
                 try:
                     send()
@@ -216,8 +228,7 @@ class Table:
                     failure = unavailable(min(codes & _RETRIED))
                 else:
                     return
-            time.sleep(pause)
-        raise failure
+            attempts.pause(failure)
 
 
 def _outcome(error: ClientError) -> set[str]:

@@ -10,20 +10,21 @@ a manifest with fewer tags.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
 from moorage.adapters import keys
 from moorage.adapters.dynamodb.rows import Row, resource, row
-from moorage.adapters.dynamodb.table import ConditionFailed, Table, retries
+from moorage.adapters.dynamodb.table import Attempts, ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, PRESENT, Write, delete, put, update
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestUnknown, WriteConflict
 from moorage.domain.names import Repository
 
 POINTS_THERE = "#digest = :digest"
+
+_MOVING = "the tag is being moved by others; try again in a moment"
 
 # A transaction has at most 100 parts, and each tag takes two.
 _TAGS_AT_ONCE = 25
@@ -45,34 +46,36 @@ class DynamoTags:
 
     def put_tag(self, repository: Repository, tag: str, digest: Digest, now: datetime) -> None:
         """Point a tag at a manifest."""
-        for pause in retries():
+        attempts = Attempts()
+        while True:
             # Read after the pause, though a refused transaction shows the row: by now it has moved on.
             standing = self._table.get(keys.tag(repository, tag), "digest")
             if standing and standing["digest"] == str(digest):
                 return
             try:
-                self._table.transact(*_pointing(repository, tag, digest, standing, now))
+                self._table.transact(*_pointing(repository, tag, digest, standing, now), attempts=attempts)
             except ConditionFailed as failed:
                 if _MANIFEST in failed.rows:
                     raise ManifestUnknown("the manifest is not in this repository") from None
             else:
                 return
-            time.sleep(pause)
-        raise WriteConflict("the tag is being moved by others; try again in a moment")
+            attempts.pause(WriteConflict(_MOVING))
 
     def delete_tag(self, repository: Repository, tag: str) -> bool:
         """Remove a tag."""
-        for pause in retries():
+        attempts = Attempts()
+        while True:
             standing = self._table.get(keys.tag(repository, tag), "digest")
             if standing is None:
                 return False
             try:
-                self._table.transact(*_removing(repository, tag, Digest.parse(standing["digest"])))
+                self._table.transact(
+                    *_removing(repository, tag, Digest.parse(standing["digest"])), attempts=attempts
+                )
             except ConditionFailed:
-                time.sleep(pause)
+                attempts.pause(WriteConflict(_MOVING))
             else:
                 return True
-        raise WriteConflict("the tag is being moved by others; try again in a moment")
 
     def tags_after(self, repository: Repository, last: str | None, limit: int) -> Sequence[str]:
         """Tags in order."""
@@ -86,7 +89,7 @@ class DynamoTags:
         found = self._table.query_all(keys.digest_tag(repository, digest, ""), "tag")
         return [each["tag"] for each in found]
 
-    def remove_tags(self, repository: Repository, digest: Digest) -> bool:
+    def remove_tags(self, repository: Repository, digest: Digest, attempts: Attempts) -> bool:
         """Remove the tags that point at a manifest; False when one of them moved meanwhile."""
         tags = self.tags_of(repository, digest)
         for start in range(0, len(tags), _TAGS_AT_ONCE):
@@ -94,7 +97,7 @@ class DynamoTags:
             for tag in tags[start : start + _TAGS_AT_ONCE]:
                 writes += _removing(repository, tag, digest)
             try:
-                self._table.transact(*writes)
+                self._table.transact(*writes, attempts=attempts)
             except ConditionFailed:
                 return False
         return True
