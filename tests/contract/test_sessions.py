@@ -29,6 +29,27 @@ def test_session_of_an_odd_id_is_none(table, session_id):
     assert table.find_session(APP, session_id) is None
 
 
+def test_session_made_twice_is_there_once(table):
+    """The network may repeat the write when its answer was lost."""
+    made = session(chunks=(Chunk("chunks/1", 7),))
+    for _ in range(2):
+        table.create_session(made)
+    assert table.find_session(APP, made.id) == made
+
+
+@pytest.mark.parametrize("since", ["continued", "closed"])
+def test_session_that_has_gone_on_is_not_made_again(table, since):
+    table.create_session(session())
+    if since == "continued":
+        table.append_chunk(session(), Chunk("chunks/1", 7))
+    else:
+        connect(table, link("a"), session())
+    standing = table.find_session(APP, session().id)
+    with pytest.raises(WriteConflict):
+        table.create_session(session())
+    assert table.find_session(APP, session().id) == standing
+
+
 def test_session_of_an_id_that_is_taken_is_refused(table):
     table.create_session(session())
     with pytest.raises(WriteConflict):

@@ -192,7 +192,7 @@ class Sessions(Protocol):
         """Store a new, open session.
 
         Raises:
-            WriteConflict: one of its id is there.
+            WriteConflict: another one of its id is there. This very one may be: storing it again is harmless.
         """
 
     def find_session(self, repository: Repository, session_id: str) -> UploadSession | None:

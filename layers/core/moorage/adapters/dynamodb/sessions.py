@@ -32,11 +32,14 @@ class DynamoSessions:
         self._table = table
 
     def create_session(self, session: UploadSession) -> None:
-        """Store a session."""
+        """Store a session; this very one may be there."""
+        made = _row(session)
         try:
-            self._table.write(put(_row(session), ABSENT))
-        except ConditionFailed:
-            raise WriteConflict("an upload of that id exists") from None
+            self._table.write(put(made, ABSENT))
+        except ConditionFailed as failed:
+            # The answer to this very write may have been lost, and the write repeated on the way.
+            if failed.rows[0] != made:
+                raise WriteConflict("an upload of that id exists") from None
 
     def find_session(self, repository: Repository, session_id: str) -> UploadSession | None:
         """The session, whatever its state."""

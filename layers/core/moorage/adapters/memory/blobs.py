@@ -101,9 +101,8 @@ class MemoryBlobs:
     def create_session(self, session: UploadSession) -> None:
         """Store a session."""
         with self._blobs_lock:
-            if (session.repository, session.id) in self._sessions:
+            if self._sessions.setdefault((session.repository, session.id), session) != session:
                 raise WriteConflict("an upload of that id exists")
-            self._sessions[session.repository, session.id] = session
 
     def find_session(self, repository: Repository, session_id: str) -> UploadSession | None:
         """The session, whatever its state."""
