@@ -9,7 +9,6 @@ from moorage.web.manifest_routes import MAX_TAGS_PER_PUSH
 from tests.protocol.sample import (
     ABSENT,
     ABSENT_LONG,
-    BLOB,
     DIGEST,
     IMAGE,
     IMAGE_DIGEST,
