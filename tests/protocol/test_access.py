@@ -72,6 +72,8 @@ def require_challenge(response, scope, error):
     fields += [f'scope="{scope}"'] if scope else []
     fields += [f'error="{error}"'] if error else []
     assert response.headers["WWW-Authenticate"] == "Bearer " + ",".join(fields)
+    # docker's `manifest` command calls a registry too old that does not say this in its 401.
+    assert response.headers["Docker-Distribution-API-Version"] == "registry/2.0"
 
 
 def scope_of(endpoint, name=NAME):

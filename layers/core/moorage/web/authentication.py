@@ -18,6 +18,9 @@ from moorage.web.origin import base_url, host
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+# The manifest command of docker's client takes a registry for one of today by this header of the first 401.
+PROTOCOL = {"Docker-Distribution-API-Version": "registry/2.0"}
+
 # A push begins with questions (is this layer there already?), so its token is asked to answer them.
 _ASKED_TOGETHER: dict[Action, tuple[Action, ...]] = {
     Action.PULL: (Action.PULL,),
@@ -77,4 +80,4 @@ def _challenge(request: Request, scope: str | None, error: str | None) -> None:
     if error is not None:
         fields["error"] = error
     challenge = ",".join(f'{key}="{value}"' for key, value in fields.items())
-    request.state.error_headers = {"WWW-Authenticate": f"Bearer {challenge}"}
+    request.state.error_headers = {"WWW-Authenticate": f"Bearer {challenge}", **PROTOCOL}

@@ -17,7 +17,7 @@ from moorage.domain.errors import NameInvalid
 from moorage.domain.grants import Action
 from moorage.services.verification import TokenVerification
 from moorage.web import blob_routes, listing_routes, manifest_routes, upload_routes
-from moorage.web.authentication import authenticate, authorize, scope_for
+from moorage.web.authentication import PROTOCOL, authenticate, authorize, scope_for
 from moorage.web.call import Call, RegistryServices
 from moorage.web.origin import address
 from moorage.web.resource import Handler, NotFound, Resource
@@ -138,6 +138,6 @@ def _scope(place: Address, name: str, action: Action) -> str | None:
 def _ping(verification: TokenVerification) -> Handler:
     def ping(request: Request, _: bytes) -> Response:
         authenticate(request, verification, scope=None)
-        return JSONResponse({}, headers={"Docker-Distribution-API-Version": "registry/2.0"})
+        return JSONResponse({}, headers=PROTOCOL)
 
     return ping
