@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 
 from moorage.adapters import keys
+from moorage.adapters.dynamodb.rows import from_item
 from moorage.domain.digests import Algorithm
 from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, WriteConflict
 from moorage.domain.sessions import MAX_CHUNKS, Chunk
@@ -189,7 +190,15 @@ def test_open_sessions_are_found_by_their_expiry_and_finished_ones_are_not(dynam
             ":time": {"S": (NOW + timedelta(days=3)).isoformat()},
         },
     )
-    assert [item["id"]["S"] for item in found["Items"]] == ["4bbb", "4aaa"]
+    # The index has keys alone, and they are enough to know the session by.
+    assert [from_item(item) for item in found["Items"]] == [
+        {**keys.session(each.repository, each.id)._asdict(), **_index(each)}
+        for each in (open_soon, open_late)
+    ]
+
+
+def _index(upload):
+    return keys.session_expiry(upload.repository, upload.id, upload.expires)._asdict()
 
 
 def test_session_ids_spread_over_sixteen_shards():

@@ -31,6 +31,7 @@ of a key that comes from outside is of a grammar without ``#``, or is escaped he
     ==========================  =======================================  ================================
 
 The index ``gsi1`` finds sessions by expiry: ``gsi1pk`` is one of 16 shards, ``gsi1sk`` begins with the time.
+It holds keys and nothing else.
 """
 
 from __future__ import annotations
