@@ -110,3 +110,12 @@ def test_a_finished_upload_is_finished_although_its_chunks_cannot_be_removed(wor
     other = world.registry.post(f"/v2/{NAME}/blobs/uploads/", headers=headers).headers["Location"]
     require_success(world.registry.patch(other, headers=headers, content=b"given up"), 202)
     require_success(world.registry.delete(other, headers=headers), 204)
+
+
+def test_a_refused_first_push_leaves_no_repository(world):
+    headers = world.all_of("demo/admin", NAME)
+    refused = world.registry.post(
+        f"/v2/{NAME}/blobs/uploads/", params={"digest": DIGEST}, headers=headers, content=b"other content"
+    )
+    assert refused.status_code == 400
+    assert world.registry.get(f"/v2/{NAME}/tags/list", headers=headers).status_code == 404

@@ -74,11 +74,7 @@ class UploadSession:
                 raise ChunkOutOfOrder(f"the next byte of this upload is {self.offset}", offset=self.offset)
             if content_range.size != size:
                 raise SizeInvalid(f"Content-Range announces {content_range.size} bytes; the body has {size}")
-        if size > MAX_BODY_SIZE:
-            raise BodyTooLarge(
-                f"one request carries at most {MAX_BODY_SIZE} bytes; this body has {size}. "
-                "Send the blob in chunks with Content-Range, or make the layer smaller"
-            )
+        require_body_size(size)
         if self.offset + size > MAX_CHUNKED_BLOB_SIZE:
             raise BlobTooLarge(
                 f"a blob that is sent through the API has at most {MAX_CHUNKED_BLOB_SIZE} bytes. "
@@ -86,3 +82,16 @@ class UploadSession:
             )
         if size and len(self.chunks) >= MAX_CHUNKS:
             raise BlobUploadInvalid(f"an upload has at most {MAX_CHUNKS} chunks; send larger ones")
+
+
+def require_body_size(size: int) -> None:
+    """Refuse a body of more than one request's bytes.
+
+    Raises:
+        BodyTooLarge: it is.
+    """
+    if size > MAX_BODY_SIZE:
+        raise BodyTooLarge(
+            f"one request carries at most {MAX_BODY_SIZE} bytes; this body has {size}. "
+            "Send the blob in chunks with Content-Range, or make the layer smaller"
+        )

@@ -74,7 +74,8 @@ class Referrers:
         try:
             record = self._access.find(repository, referrer.digest)
             manifest = Manifest.parse(self._access.content(record), record.media_type)
-        except ManifestUnknown:
+        except (ManifestUnknown, ManifestInvalid):
+            # Gone meanwhile, or pushed when less was asked of a manifest.
             return None
         return manifest.descriptor(referrer.digest)
 

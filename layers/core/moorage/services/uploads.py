@@ -14,7 +14,7 @@ from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import BlobUploadUnknown, DigestMismatch, Unavailable
 from moorage.domain.names import Repository
 from moorage.domain.ranges import ChunkRange
-from moorage.domain.sessions import SESSION_LIFETIME, Chunk, SessionState, UploadSession
+from moorage.domain.sessions import SESSION_LIFETIME, Chunk, SessionState, UploadSession, require_body_size
 from moorage.ports import Blobs, Clock, Sessions, Storage
 from moorage.services.chunks import read_ahead
 from moorage.services.linking import Linking
@@ -48,7 +48,16 @@ class Uploads:
         self, repository: Repository, principal: str, algorithm: Algorithm = Algorithm.SHA256
     ) -> UploadSession:
         """A new session, bound to ``repository`` and ``principal``, for a day."""
-        session = self._new(repository, principal, algorithm)
+        now = self._clock()
+        session = UploadSession(
+            id=secrets.token_hex(16),
+            repository=repository,
+            repository_id=self._opening.open(repository).id,
+            principal=principal,
+            created=now,
+            expires=now + SESSION_LIFETIME,
+            algorithm=algorithm,
+        )
         self._sessions.create_session(session)
         return session
 
@@ -112,11 +121,10 @@ class Uploads:
         Raises:
             DigestMismatch, BodyTooLarge: nothing was stored, and no session is left.
         """
-        session = self._new(repository, principal, digest.algorithm)
-        session.accepts(len(body), None)
+        require_body_size(len(body))
         if not digest.matches(body):
             raise _mismatch()
-        self._sessions.create_session(session)
+        session = self.start(repository, principal, digest.algorithm)
         return self._commit(session, digest, body)
 
     def cancel(self, repository: Repository, principal: str, session_id: str) -> None:
@@ -129,18 +137,6 @@ class Uploads:
         if not self._sessions.delete_session(session):
             raise _unknown()
         self._discard(session.chunks)
-
-    def _new(self, repository: Repository, principal: str, algorithm: Algorithm) -> UploadSession:
-        now = self._clock()
-        return UploadSession(
-            id=secrets.token_hex(16),
-            repository=repository,
-            repository_id=self._opening.open(repository).id,
-            principal=principal,
-            created=now,
-            expires=now + SESSION_LIFETIME,
-            algorithm=algorithm,
-        )
 
     def _find(self, repository: Repository, principal: str, session_id: str) -> UploadSession:
         session = self._sessions.find_session(repository, session_id)
