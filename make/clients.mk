@@ -12,8 +12,28 @@ CRANE := $(GO_TOOLS)/$(CRANE_VERSION)/crane
 $(CONFORMANCE_TOOL):
 	tests/clients/install/go-tool.sh github.com/opencontainers/distribution-spec/conformance@$(CONFORMANCE_VERSION) $@
 
+# Their go.mod replaces nothing: `go install` would ignore it.
+ORAS_VERSION := v1.3.6
+ORAS := $(GO_TOOLS)/$(ORAS_VERSION)/oras
+
+REGCTL_VERSION := v0.11.7
+REGCTL := $(GO_TOOLS)/$(REGCTL_VERSION)/regctl
+
+HELM_VERSION := v4.3.1
+HELM := $(GO_TOOLS)/$(HELM_VERSION)/helm
+
 $(CRANE):
 	tests/clients/install/go-tool.sh github.com/google/go-containerregistry/cmd/crane@$(CRANE_VERSION) $@
+
+$(ORAS):
+	tests/clients/install/go-tool.sh oras.land/oras/cmd/oras@$(ORAS_VERSION) $@
+
+$(REGCTL):
+	tests/clients/install/go-tool.sh github.com/regclient/regclient/cmd/regctl@$(REGCTL_VERSION) $@
+
+# Six minutes of one core, most of it Kubernetes.
+$(HELM):
+	tests/clients/install/go-tool.sh helm.sh/helm/v4/cmd/helm@$(HELM_VERSION) $@
 
 CHECKS += conformance clients
 
@@ -26,8 +46,12 @@ conformance: $(DEV_READY) $(EMULATORS_READY) $(CONFORMANCE_TOOL) ## the OCI conf
 # The daemons need root; everything runs as it, so that the results have one owner.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-clients: $(DEV_READY) $(EMULATORS_READY) $(CRANE) ## real clients against the local cloud (as root; installs them)
+GO_CLIENTS := $(CRANE) $(ORAS) $(REGCTL) $(HELM)
+WITH_CLIENTS = $(AS_ROOT) env PYTHONDONTWRITEBYTECODE=1 CRANE='$(CURDIR)/$(CRANE)' ORAS='$(CURDIR)/$(ORAS)' \
+	REGCTL='$(CURDIR)/$(REGCTL)' HELM='$(CURDIR)/$(HELM)' .venv/bin/python -m
+
+clients: $(DEV_READY) $(EMULATORS_READY) $(GO_CLIENTS) ## real clients against the local cloud (as root; installs them)
 	@tests/clients/install/packages.sh
-	@run() { $(AS_ROOT) env PYTHONDONTWRITEBYTECODE=1 CRANE='$(CURDIR)/$(CRANE)' .venv/bin/python -m "$$@"; }; \
-		run pytest -p no:cacheprovider tests/clients; status=$$?; \
-		run tests.clients.matrix && exit $$status
+	@start=$$(date +%s); $(WITH_CLIENTS) pytest -p no:cacheprovider tests/clients; status=$$?; \
+		$(WITH_CLIENTS) tests.clients.matrix && test $$status = 0; status=$$?; \
+		echo "clients: the cases took $$(( $$(date +%s) - start )) s"; exit $$status

@@ -20,6 +20,14 @@ def viewer(cloud: Cloud) -> Account:
     return Account(made["username"], made["key"])
 
 
+def rival(cloud: Cloud) -> Account:
+    """The superuser of an organisation ``other``."""
+    _admin(cloud, "organisation", "create", "other")
+    _admin(cloud, "serviceaccount", "create", "other", "admin", "--group", "superusers")
+    made = json.loads(_admin(cloud, "key", "create", "other", "admin", "default"))
+    return Account(made["username"], made["key"])
+
+
 def _admin(cloud: Cloud, *words: str) -> str:
     settings = json.loads((cloud.state / "admin-environment.json").read_text("utf-8"))
     finished = subprocess.run(

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,15 +25,13 @@ from tests.clients.cloud import Cloud
 from tests.clients.relay import Answered, Exchange, Sent, header
 
 _PARAMETER = "/moorage/moorage-local/signing-key"
-# How long the token is good for once the client has it.
-LEFT = 4
 _TOKEN_PATH = "/token"
 
 
 def signing_key(cloud: Cloud) -> SigningKey:
     """The key that a local cloud signs its tokens with, as its owner can read it."""
     settings = json.loads((cloud.state / "admin-environment.json").read_text("utf-8"))
-    client = botocore.session.get_session().create_client(
+    client: Any = botocore.session.get_session().create_client(
         "ssm",
         region_name=settings["AWS_DEFAULT_REGION"],
         endpoint_url=settings["AWS_ENDPOINT_URL"],
@@ -46,18 +46,31 @@ def signing_key(cloud: Cloud) -> SigningKey:
 class Ageing:
     """A relay's change of answers: tokens grow old at once, and one answer is held until they have expired."""
 
-    def __init__(self, key: SigningKey, middle: tuple[str, str]) -> None:
-        """``middle`` is the method, and what the path contains, of the request whose answer is held."""
+    def __init__(self, key: SigningKey, middle: tuple[str, str], left: int) -> None:
+        """``middle`` is the method, and what the path contains, of the request whose answer is held; ``left`` is for
+        how many seconds the token is good once the client has it.
+        """
+        self._left = left
         self._key = key
         self._middle = middle
         self._lock = threading.Lock()
+        self._at_work = False
         self._held = False
         self._expires: int | None = None
         self.aged: set[str] = set()
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Only tokens that are given out in this block grow old."""
+        self._at_work = True
+        yield
+        self._at_work = False
+
     def __call__(self, exchange: Exchange) -> Answered:
         """What is sent on."""
         sent, answered = exchange.sent, exchange.answered
+        if not self._at_work:
+            return answered
         if sent.path == _TOKEN_PATH and answered.status == 200:
             return self._older(answered)
         if self._takes_the_middle(sent, answered):
@@ -79,7 +92,7 @@ class Ageing:
     def _older(self, answered: Answered) -> Answered:
         with self._lock:
             if self._expires is None:
-                self._expires = int(time.time()) + LEFT
+                self._expires = int(time.time()) + self._left
             elif self._held or time.time() >= self._expires:
                 return answered
             body: dict[str, Any] = json.loads(answered.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import accounts, cloud, image, matrix, recorder
+from tests.clients import accounts, cloud, helm, image, matrix, recorder
+from tests.clients.artifacts import Oras, Regctl
 from tests.clients.cloud import Account, Cloud
+from tests.clients.command import Outcome
 from tests.clients.containerd import Ctr
 from tests.clients.daemonless import Crane, Skopeo
 from tests.clients.docker import Docker
 from tests.clients.drivers import Driver
-from tests.clients.subject import Pushed, Subject
+from tests.clients.helm import Helm
+from tests.clients.libpod import Buildah, Podman
+from tests.clients.subject import Pushed, Subject, content
 
 Maker = Callable[[Path, Path, ExitStack], Driver]
 
@@ -23,8 +28,24 @@ MAKERS: dict[str, Maker] = {
     "docker": Docker,
     "ctr": Ctr,
     "skopeo": lambda folder, _log, _stack: Skopeo(folder),
+    "podman": lambda folder, _log, _stack: Podman(folder),
+    "buildah": lambda folder, _log, _stack: Buildah(folder),
     "crane": lambda folder, _log, _stack: Crane(folder),
+    "oras": lambda folder, _log, _stack: Oras(folder),
+    "regctl": lambda folder, _log, _stack: Regctl(folder),
+    "helm": lambda folder, _log, _stack: Helm(folder),
 }
+
+
+_VERSION = re.compile(r"v?\d+(\.\d+)+[\w.+~-]*")
+
+
+def parsed_version(version: Outcome) -> str:
+    """The first version in what a client prints."""
+    found = _VERSION.search(version.output)
+    assert version.exit_code == 0, version
+    assert found, version
+    return found[0]
 
 
 def pytest_configure() -> None:
@@ -48,6 +69,11 @@ def viewer(registry_cloud: Cloud) -> Account:
     return accounts.viewer(registry_cloud)
 
 
+@pytest.fixture(scope="session")
+def rival(registry_cloud: Cloud) -> Account:
+    return accounts.rival(registry_cloud)
+
+
 @pytest.fixture(scope="session", params=matrix.CLIENTS)
 def subject(
     request: pytest.FixtureRequest, registry_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
@@ -61,13 +87,17 @@ def subject(
 
         first = driver()
         version = first.version()
-        assert version.exit_code == 0, version
         yield Subject(
             first,
-            version.output.split()[-1],
+            parsed_version(version),
             registry_cloud,
             stack.enter_context(recorder.between(registry_cloud.endpoint)),
-            image.build(tmp_path_factory.mktemp("image"), name),
+            content(
+                name,
+                tmp_path_factory.mktemp("image"),
+                name,
+                image.LAYER_SIZES if name != "helm" else [helm.CHART_SIZE],
+            ),
             driver,
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.clients import daemon
 from tests.clients.cloud import Account
 from tests.clients.command import Outcome, run
-from tests.clients.image import Image
+from tests.clients.image import Image, MultiPlatform
 
 DAEMON = "/usr/bin/containerd"
 CLIENT = "/usr/bin/ctr"
@@ -73,25 +73,53 @@ class Ctr:
     def version(self) -> Outcome:
         return self._pusher().run("--version")
 
+    def help(self, *words: str) -> str:
+        return run(CLIENT, *words, "--help", home=self.folder).output
+
     def login(self, host: str, account: Account) -> Outcome:
         self._account = account
         return Outcome(f"(ctr, as {account.username} at {host})", 0, "", 0.0)
 
     def push(self, image: Image, reference: str) -> Outcome:
-        pusher = self._pusher()
-        pusher.must("images", "import", "--snapshotter", _SNAPSHOTS, image.oci_archive)
-        imported = next(name for name in self._images(pusher) if name.startswith("local.invalid/"))
-        pusher.must("images", "tag", "--force", imported, reference)
-        return self._as_account(pusher, "push", "--plain-http", reference)
+        return self._push(image.oci_archive, reference)
 
     def pull(self, reference: str) -> tuple[Outcome, Path]:
+        return self._pull(reference)
+
+    def push_elsewhere(self, image: Image, source: str, target: str, account: Account) -> Outcome:
+        # Only what it has pulled is known to come from somewhere.
+        with containerd(self.folder, self.log) as fresh:
+            words = ("--plain-http", "--snapshotter", _SNAPSHOTS)
+            pulled = self._as_account(fresh, "pull", *words, source)
+            if pulled.exit_code != 0:
+                return pulled
+            fresh.must("images", "tag", source, target)
+            self.login(target.partition("/")[0], account)
+            return self._as_account(fresh, "push", "--plain-http", target)
+
+    def push_index(self, index: MultiPlatform, reference: str) -> Outcome:
+        return self._push(index.oci_archive, reference, "--all-platforms", "--no-unpack")
+
+    def pull_platform(self, reference: str, architecture: str) -> tuple[Outcome, Path]:
+        return self._pull(reference, "--platform", f"linux/{architecture}")
+
+    def _push(self, archive: Path, reference: str, *options: str) -> Outcome:
+        pusher = self._pusher()
+        pusher.must("images", "import", "--snapshotter", _SNAPSHOTS, *options, archive)
+        imported = next(name for name in self._images(pusher) if name.startswith("local.invalid/"))
+        pusher.must("images", "tag", "--force", imported, reference)
+        pusher.must("images", "rm", imported)
+        return self._as_account(pusher, "push", "--plain-http", reference)
+
+    def _pull(self, reference: str, *platform: str) -> tuple[Outcome, Path]:
         archive = self.folder / f"pull{next(self._pulls)}.tar"
         with containerd(self.folder, self.log) as fresh:
             if held := self._images(fresh):
                 raise RuntimeError(f"a fresh containerd holds {held}")
-            outcome = self._as_account(fresh, "pull", "--plain-http", "--snapshotter", _SNAPSHOTS, reference)
+            words = ("--plain-http", "--snapshotter", _SNAPSHOTS, *platform, reference)
+            outcome = self._as_account(fresh, "pull", *words)
             if outcome.exit_code == 0:
-                fresh.must("images", "export", archive, reference)
+                fresh.must("images", "export", *platform, archive, reference)
         return outcome, archive
 
     def _as_account(self, daemon_: Containerd, verb: str, *words: str) -> Outcome:

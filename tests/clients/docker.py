@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.clients import daemon
 from tests.clients.cloud import Account
 from tests.clients.command import Outcome, run
-from tests.clients.image import Image
+from tests.clients.image import Image, MultiPlatform
 
 # Another client of a newer version may stand before it on the PATH.
 CLIENT = "/usr/bin/docker"
@@ -85,6 +85,9 @@ class Docker:
     def version(self) -> Outcome:
         return self._pusher().run("version", "--format", "{{.Server.Version}}")
 
+    def help(self, *words: str) -> str:
+        return self._pusher().run(*words, "--help").output
+
     def login(self, host: str, account: Account) -> Outcome:
         words = ("login", "--username", account.username, "--password-stdin", host)
         return self._pusher().run(*words, secret=account.password)
@@ -96,11 +99,31 @@ class Docker:
         return pusher.run("push", reference)
 
     def pull(self, reference: str) -> tuple[Outcome, Path]:
+        return self._pull(reference)
+
+    def push_elsewhere(self, image: Image, source: str, target: str, account: Account) -> Outcome:
+        login = self.login(target.partition("/")[0], account)
+        return self.push(image, target) if login.exit_code == 0 else login
+
+    def push_index(self, index: MultiPlatform, reference: str) -> Outcome:
+        single = {architecture: f"{reference}-{architecture}" for architecture in index.images}
+        for architecture, name in single.items():
+            pushed = self.push(index.images[architecture], name)
+            if pushed.exit_code != 0:
+                return pushed
+        # Written by the client itself, which does not share the engine's view of what may be plain HTTP.
+        self._pusher().must("manifest", "create", "--insecure", reference, *single.values())
+        return self._pusher().run("manifest", "push", "--insecure", reference)
+
+    def pull_platform(self, reference: str, architecture: str) -> tuple[Outcome, Path]:
+        return self._pull(reference, "--platform", f"linux/{architecture}")
+
+    def _pull(self, reference: str, *options: str) -> tuple[Outcome, Path]:
         archive = self.folder / f"pull{next(self._pulls)}.tar"
         with engine(self.folder, self.log) as fresh:
             if held := fresh.must("images", "--all", "--quiet").output:
                 raise RuntimeError(f"a fresh engine holds {held}")
-            outcome = fresh.run("pull", reference)
+            outcome = fresh.run("pull", *options, reference)
             if outcome.exit_code == 0:
                 fresh.must("save", "--output", archive, reference)
         return outcome, archive

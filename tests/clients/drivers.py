@@ -19,6 +19,10 @@ class Driver(Protocol):
         """The client's own word for its version."""
         ...
 
+    def help(self, *words: str) -> str:
+        """What the client says of itself, or of a command of its."""
+        ...
+
     def login(self, host: str, account: Account) -> Outcome:
         """Log in, so that later calls are made as ``account``."""
         ...

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 LAYER_SIZES = (1_000_000, 2_000_000, 3_000_000, 4_000_000)
-TAG = "v1"
+# A version as charts have it, so that all clients can have the same tags.
+TAG = "1.0.0"
 OWN_ARCHITECTURE, FOREIGN_ARCHITECTURE = {"x86_64": ("amd64", "arm64"), "aarch64": ("arm64", "amd64")}[
     platform.machine()
 ]
@@ -33,18 +34,21 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The same image in the forms that clients take, and the digests of its uncompressed layers, lowest first."""
+    """The same image in the forms that clients take, and the digests of its uncompressed layers, lowest first;
+    ``size`` is what the layers have at least, compressed or not.
+    """
 
     layout: Path
     oci_archive: Path
     docker_archive: Path
     layers: tuple[str, ...]
+    size: int
 
 
 def build(
     folder: Path, name: str, sizes: Sequence[int] = LAYER_SIZES, architecture: str = OWN_ARCHITECTURE
 ) -> Image:
-    """An image ``name:v1`` whose content depends on ``name`` and ``sizes`` alone."""
+    """An image ``name`` tagged ``TAG`` whose content depends on ``name`` and ``sizes`` alone."""
     layers = [_layer(f"{name}/{number}", size) for number, size in enumerate(sizes)]
     digests = tuple(map(digest, layers))
     config = _json(
@@ -62,12 +66,13 @@ def build(
         _oci_archive(folder / "oci.tar", layout),
         _docker_archive(folder / "docker.tar", name, config, layers),
         digests,
+        sum(sizes),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class MultiPlatform:
-    """An index ``name:v1`` of two images, as a layout and as an archive, and the images by architecture."""
+    """An index ``name`` tagged ``TAG`` of two images, as a layout and as an archive, and the images by architecture."""
 
     layout: Path
     oci_archive: Path
@@ -93,12 +98,15 @@ def build_index(folder: Path, name: str, sizes: Sequence[int]) -> MultiPlatform:
 
 
 def layers_of(place: Path) -> tuple[str, ...]:
-    """The digests of the uncompressed layers in an OCI layout, or an archive of one, or a docker archive.
+    """The digests of the uncompressed layers in an OCI layout, or an archive of one, or a docker archive; of a folder
+    of charts those of the charts.
 
     Raises:
         ValueError: the layers are not what the image's own configuration names.
     """
     content = _content(place)
+    if charts := [file for name, file in sorted(content.items()) if name.endswith(".tgz")]:
+        return tuple(map(digest, charts))
     if "index.json" in content:
         config, layers = _from_layout(content)
     else:
@@ -116,10 +124,11 @@ def digest(content: bytes) -> str:
 
 def _layer(seed: str, size: int) -> bytes:
     files = {f"{seed}/noise": random.Random(seed).randbytes(size), f"{seed}/name": seed.encode()}
-    return _tar(files)
+    return tar(files)
 
 
-def _tar(files: dict[str, bytes]) -> bytes:
+def tar(files: dict[str, bytes]) -> bytes:
+    """An archive of files with these contents, the same each time."""
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w") as archive:
         for name, content in files.items():
@@ -164,7 +173,7 @@ def _names(name: str) -> dict[str, str]:
 
 def _oci_archive(target: Path, layout: Path) -> Path:
     files = {str(path.relative_to(layout)): path.read_bytes() for path in layout.rglob("*") if path.is_file()}
-    target.write_bytes(_tar(files))
+    target.write_bytes(tar(files))
     return target
 
 
@@ -173,7 +182,7 @@ def _docker_archive(target: Path, name: str, config: bytes, layers: list[bytes])
     files.update({f"{number}/layer.tar": layer for number, layer in enumerate(layers)})
     configuration, *names = files
     entry = {"Config": configuration, "RepoTags": [f"{name}:{TAG}"], "Layers": names}
-    target.write_bytes(_tar({**files, "manifest.json": _json([entry])}))
+    target.write_bytes(tar({**files, "manifest.json": _json([entry])}))
     return target
 
 
@@ -199,4 +208,11 @@ def _from_layout(content: dict[str, bytes]) -> tuple[bytes, list[bytes]]:
 
     (top,) = json.loads(content["index.json"])["manifests"]
     manifest = json.loads(blob(top))
+    if "manifests" in manifest:  # what was left out belongs to other platforms
+        (top,) = (
+            entry
+            for entry in manifest["manifests"]
+            if "blobs/" + entry["digest"].replace(":", "/") in content
+        )
+        manifest = json.loads(blob(top))
     return blob(manifest["config"]), [blob(layer) for layer in manifest["layers"]]

@@ -36,6 +36,11 @@ class Request:
         return "/blobs/uploads/" in self.path
 
     @property
+    def mounts(self) -> bool:
+        """Whether it asks for a blob of another repository."""
+        return self.uploads and self.method == "POST" and "mount=" in self.target
+
+    @property
     def downloads(self) -> bool:
         """Whether it asks for the content of a blob."""
         return self.method == "GET" and "/blobs/sha256:" in self.path

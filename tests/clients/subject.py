@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from tests.clients import registry
+from tests.clients import helm, image, registry
 from tests.clients.cloud import Account, Cloud
 from tests.clients.command import Outcome
 from tests.clients.drivers import Driver
@@ -42,8 +45,42 @@ class Subject:
         """What the registry says to a request about the image, without any client."""
         return registry.ask(self.cloud.endpoint, account, method, self.repository, path, actions, body)
 
+    def manifest(self, repository: str, reference: str) -> bytes:
+        """A manifest as the registry has it."""
+        answer = registry.ask(
+            self.cloud.endpoint, self.cloud.admin, "GET", repository, f"manifests/{reference}", "pull"
+        )
+        if answer.status != 200:
+            raise LookupError(f"{repository}:{reference} is answered {answer.status}")
+        return answer.body
+
+    def exists(self, repository: str, tag: str) -> bool:
+        """Whether the registry has the tag."""
+        try:
+            return bool(self.manifest(repository, tag))
+        except LookupError:
+            return False
+
+    def referrers(self, repository: str) -> list[dict[str, Any]]:
+        """What the registry lists as referring to the image in a repository."""
+        subject = registry.digest(self.cloud.endpoint, self.cloud.admin, repository, TAG)
+        answer = registry.ask(
+            self.cloud.endpoint, self.cloud.admin, "GET", repository, f"referrers/{subject}", "pull"
+        )
+        found: list[dict[str, Any]] = json.loads(answer.body)["manifests"]
+        return found
+
+    def build(self, folder: Path, name: str, sizes: Sequence[int]) -> Image:
+        """Something of these sizes that this client can push, to a repository whose last part is ``name``."""
+        return content(self.name, folder, name, sizes)
+
     def digest(self) -> str:
         return registry.digest(self.cloud.endpoint, self.cloud.admin, self.repository, TAG)
+
+
+def content(client: str, folder: Path, name: str, sizes: Sequence[int]) -> Image:
+    """What a client pushes: an image of layers of these sizes, or for helm a chart as large as all of them."""
+    return helm.image(folder, name, sum(sizes)) if client == "helm" else image.build(folder, name, sizes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.clients import command, image, matrix, recorder
-from tests.clients.matrix import CASES, CLIENTS, WITHOUT, Cell
+from tests.clients import command, image, matrix, recorder, relay
+from tests.clients.absent import ABSENT
+from tests.clients.matrix import CASES, CLIENTS, Cell
+from tests.clients.relay import Answered, Exchange
 
 
 @pytest.fixture
@@ -97,18 +100,64 @@ def test_recorder_passes_tls_on_and_notes_no_request(upstream: str) -> None:
         assert proxy.requests == []
 
 
+def test_relay_keeps_both_sides_and_sends_on_what_the_change_makes_of_an_answer(upstream: str) -> None:
+    def change(exchange: Exchange) -> Answered:
+        return replace(exchange.answered, status=202, headers=(("X-Changed", "yes"),), body=b"more")
+
+    with relay.between(upstream, change) as between:
+        connection = http.client.HTTPConnection(between.host)
+        for method in ("PATCH", "HEAD"):
+            connection.request(method, "/v2/a?b=c", [b"\x16ab", b"cd"], {"X-Sent": "1"}, encode_chunked=True)
+            response = connection.getresponse()
+            assert (response.status, response.getheader("X-Changed")) == (202, "yes")
+            assert response.read() == (b"more" if method == "PATCH" else b"")
+        connection.close()
+    patch, head = between.exchanges
+    assert (patch.sent.method, patch.sent.target, patch.sent.path) == ("PATCH", "/v2/a?b=c", "/v2/a")
+    assert (patch.sent.body, patch.answered.status, patch.answered.body) == (b"\x16abcd", 200, b"")
+    assert relay.header(head.sent.headers, "x-sent") == "1"
+
+
+def test_relay_refuses_tls_as_a_plain_port_does(upstream: str) -> None:
+    with relay.between(upstream) as between:
+        host, _, port = between.host.partition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"\x16\x03\x01hello")
+            assert client.recv(12) == b"HTTP/1.1 400"
+        assert between.exchanges == []
+
+
 def full() -> list[Cell]:
     return [
         Cell(client, "1", case, 0, True, 0.1)
         for client in CLIENTS
         for case in CASES
-        if (client, case) not in WITHOUT
+        if (client, case) not in ABSENT
     ]
 
 
 def test_matrix_full_and_passing_has_no_fault() -> None:
     assert matrix.faults(full()) == []
-    assert all(len(line.split("|")) == len(CASES) + 4 for line in matrix.table(full()).splitlines())
+    rows = [line.split("|") for line in matrix.table(full()).splitlines() if line.startswith("|")]
+    assert len(rows) == len(CASES) + 2
+    assert {len(row) for row in rows} == {len(CLIENTS) + 3}
+    assert not any(cell.isspace() for row in rows for cell in row[1:-1])
+
+
+def test_matrix_page_keeps_what_stands_around_its_table() -> None:
+    text = f"before\n{matrix.BEGIN}\nold\n{matrix.END}\nafter\n"
+    written = matrix.page(text, full())
+    assert written.startswith(f"before\n{matrix.BEGIN}\n| case |")
+    assert written.endswith(f"{matrix.END}\nafter\n")
+    assert "old" not in written
+    assert matrix.page(written, full()) == written
+    with pytest.raises(ValueError, match="no markers"):
+        matrix.page("before\nafter\n", full())
+
+
+def test_matrix_every_cell_without_a_client_is_a_cell_of_the_table() -> None:
+    assert {client for client, _ in [*ABSENT, *matrix.REMARKS]} <= set(CLIENTS)
+    assert {case for _, case in [*ABSENT, *matrix.REMARKS]} <= set(CASES)
 
 
 def test_matrix_empty_cell_is_a_fault() -> None:

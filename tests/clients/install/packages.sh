@@ -1,12 +1,13 @@
 #!/bin/sh
-# Install the clients that Debian packages: docker engine, containerd with ctr, skopeo, or those that are named.
+# Install the clients that Debian packages: docker engine, containerd with ctr, podman, buildah, skopeo, or
+# those that are named.
 # Safe to run again.
 #
 # Their packages start services at once; the tests run their own daemons in folders of their own, so a policy
 # that forbids every start stands while they are installed.
 set -eu
 
-packages=${*:-docker.io containerd skopeo}
+packages=${*:-docker.io containerd podman buildah skopeo}
 as_root=
 [ "$(id -u)" = 0 ] || as_root="sudo"
 
