@@ -54,7 +54,9 @@ TABLE_CALLS = {
     "create_repository": lambda t: t.create_repository(RepositoryRecord(APP, "one", NOW)),
     "find_manifest": lambda t: t.find_manifest(APP, D),
     "find_manifests": lambda t: t.find_manifests(APP, [D]),
-    "put_manifest": lambda t: t.put_manifest(APP, manifest("a"), uses=[D], referrer=referrer(D, "a")),
+    "put_manifest": lambda t: t.put_manifest(
+        APP, manifest("a", subject=D), uses=[D], referrer=referrer(D, "a")
+    ),
     "find_tag": lambda t: t.find_tag(APP, "v1"),
     "put_tag": lambda t: t.put_tag(APP, "v1", D, NOW),
     "delete_tag": lambda t: t.delete_tag(APP, "v1"),

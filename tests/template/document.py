@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+
+_DYNAMODB = "dynamodb:"
+_LEADING_KEYS = "dynamodb:LeadingKeys"
 
 
 class _Loader(yaml.SafeLoader):
@@ -83,6 +87,17 @@ class Statement:
     def targets(self) -> list[str]:
         return texts(self.body["Resource"])
 
+    @property
+    def rows(self) -> list[str]:
+        """Patterns of the partition keys of the rows that the statement is about: none other, and no request
+        without any.
+        """
+        condition = self.body["Condition"]
+        assert condition.keys() == {"Null", "ForAllValues:StringLike"}, self
+        assert condition["Null"] == {_LEADING_KEYS: "false"}, self
+        assert condition["ForAllValues:StringLike"].keys() == {_LEADING_KEYS}, self
+        return texts(condition["ForAllValues:StringLike"][_LEADING_KEYS])
+
 
 class Template:
     """The parsed document."""
@@ -131,6 +146,19 @@ class Template:
         """What a function may do."""
         role = self.role_of(function)
         return [statement for statement in self.statements() if statement.resource == role]
+
+    def rights_on_rows(self, folder: str) -> list[Statement]:
+        """What the function in a folder may do with the table."""
+        rights = self.rights_of(self.function_in(folder))
+        return [each for each in rights if any(action.startswith(_DYNAMODB) for action in each.actions)]
+
+    def may(self, folder: str, action: str, partition_key: str) -> bool:
+        """Whether the function in a folder may do something (``PutItem``) with a row."""
+        return any(
+            _DYNAMODB + action in statement.actions
+            and any(fnmatchcase(partition_key, pattern) for pattern in statement.rows)
+            for statement in self.rights_on_rows(folder)
+        )
 
     def references_to(self, name: str) -> list[tuple[str, str]]:
         """``(resource, path)`` of every place that refers to a resource."""

@@ -169,6 +169,71 @@ def test_rights_on_the_bucket_are_those_of_a_registry_that_removes_no_blob(templ
     assert allowed(template, "token", "s3") == allowed(template, "secrets", "s3") == {}
 
 
+WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")
+TRUST = {
+    "KEY#some-id": None,
+    "PRINCIPAL#/org/demo/serviceaccount/robot": None,
+    "GROUP#/org/demo/group/superusers": None,
+    "SIGNINGKEY": {"PutItem", "UpdateItem"},
+    "SECRET": {"PutItem"},
+    "BOOTSTRAP": {"PutItem"},
+}
+
+
+def writers(template: Template, partition_key: str) -> dict[str, set[str]]:
+    """Which functions may write a row, and how."""
+    found = {
+        folder: {action for action in WRITES if template.may(folder, action, partition_key)}
+        for folder in ("registry", "token", "secrets")
+    }
+    return {folder: actions for folder, actions in found.items() if actions}
+
+
+@pytest.mark.parametrize(("row", "by_secrets"), TRUST.items())
+def test_rows_that_trust_rests_on_are_written_by_secrets_or_by_no_function(
+    template: Template, row: str, by_secrets: set[str] | None
+) -> None:
+    assert writers(template, row) == ({"secrets": by_secrets} if by_secrets else {})
+
+
+@pytest.mark.parametrize("pattern", ["SIGNINGKEY", "S*", "*", "KEY#*", "PRINCIPAL#/org/demo/*"])
+def test_another_writer_of_trust_is_found(template: Template, pattern: str) -> None:
+    content = next(each for each in template.rights_on_rows("registry") if each.sid == "Content")
+    content.body["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"].append(pattern)
+    assert [row for row in TRUST if "registry" in writers(template, row)]
+
+
+def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None:
+    rows = {
+        folder: {
+            statement.sid: (
+                {action.removeprefix("dynamodb:") for action in statement.actions},
+                statement.rows,
+            )
+            for statement in template.rights_on_rows(folder)
+        }
+        for folder in ("registry", "token", "secrets")
+    }
+    assert rows["token"] == {"Keys": ({"GetItem"}, ["KEY#*"]), "Groups": ({"Query"}, ["PRINCIPAL#*"])}
+    assert rows["secrets"] == {
+        "PublicKeys": ({"PutItem", "Query", "UpdateItem"}, ["SIGNINGKEY"]),
+        "States": ({"GetItem", "PutItem"}, ["SECRET", "BOOTSTRAP"]),
+    }
+    assert rows["registry"].keys() == {"Content", "Repositories", "Trust"}
+    assert rows["registry"]["Content"][1] == ["REPO#*", "REFERRERS#*", "OBJECT#*", "ORGBLOB#*"]
+    assert rows["registry"]["Repositories"] == ({"GetItem", "PutItem"}, ["ORG#*", "REPOSITORYID#*"])
+    assert rows["registry"]["Trust"] == ({"Query"}, ["SIGNINGKEY", "PRINCIPAL#*"])
+
+
+@pytest.mark.parametrize("missing", ["Null", "ForAllValues:StringLike"])
+def test_right_on_any_row_or_on_none_is_found(template: Template, missing: str) -> None:
+    # ForAllValues alone holds when a request names no row.
+    statement = template.rights_on_rows("registry")[0]
+    del statement.body["Condition"][missing]
+    with pytest.raises(AssertionError):
+        template.may("registry", "PutItem", "REPO#demo/app")
+
+
 def test_rights_on_the_table_do_not_include_a_scan(template: Template) -> None:
     table = "${Table.Arn}"
     assert allowed(template, "token", "dynamodb") == {"GetItem": {table}, "Query": {table}}

@@ -1,0 +1,153 @@
+"""The roles of the functions allow what the adapters ask DynamoDB for, row by row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from moorage.adapters.dynamodb.secret_records import DynamoSecretRecords
+from moorage.domain.errors import RegistryError
+from moorage.domain.principals import VIEWERS
+from moorage.ports import PublicKey, RepositoryRecord, SecretState
+from tests.contract.samples import (
+    APP,
+    LATER,
+    NOW,
+    ROBOT,
+    account_key,
+    connect,
+    digest,
+    link,
+    manifest,
+    referrer,
+    stored,
+)
+from tests.contract.test_faults import TABLE_CALLS
+from tests.template.document import load
+
+IN_A_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+# Of the ports that only an administrator's own credentials serve.
+BY_PEOPLE = {
+    "create_organisation",
+    "organisation_exists",
+    "create_service_account",
+    "service_accounts",
+    "add_key",
+    "keys_of",
+    "revoke_key",
+    "add_member",
+    "remove_member",
+}
+BY_TOKEN = {"find_key", "groups_of"}
+BY_REGISTRY = TABLE_CALLS.keys() - BY_PEOPLE - {"find_key"}
+
+
+def rows_of(operation: str, request: dict[str, Any]) -> list[tuple[str, str]]:
+    """What IAM is asked: an action and a partition key for every row."""
+    if operation == "TransactWriteItems":
+        parts = [part for item in request["TransactItems"] for part in item.items()]
+        return [(IN_A_TRANSACTION[kind], _partition_key(write)) for kind, write in parts]
+    if operation == "BatchWriteItem":
+        ((_, writes),) = request["RequestItems"].items()
+        return [(operation, _partition_key(write["PutRequest"])) for write in writes]
+    if operation == "BatchGetItem":
+        ((_, reads),) = request["RequestItems"].items()
+        return [(operation, key["pk"]["S"]) for key in reads["Keys"]]
+    if operation == "Query":
+        assert request["KeyConditionExpression"].startswith("#pk = :pk")
+        return [(operation, request["ExpressionAttributeValues"][":pk"]["S"])]
+    return [(operation, _partition_key(request))]
+
+
+def _partition_key(write: dict[str, Any]) -> str:
+    key: str = (write.get("Item") or write["Key"])["pk"]["S"]
+    return key
+
+
+@contextmanager
+def asked(client):
+    """The rows that a client asks for, as they come."""
+    found: list[tuple[str, str]] = []
+
+    def note(params, model, **_):
+        found.extend(rows_of(model.name, params))
+
+    client.meta.events.register("before-parameter-build.dynamodb", note)
+    try:
+        yield found
+    finally:
+        client.meta.events.unregister("before-parameter-build.dynamodb", note)
+
+
+@pytest.fixture
+def filled(dynamo_table):
+    """A table in which every call finds something to do."""
+    dynamo_table.create_organisation("demo", NOW)
+    dynamo_table.create_service_account(ROBOT, "", NOW)
+    dynamo_table.add_key(account_key("one"))
+    dynamo_table.add_member("demo", VIEWERS, ROBOT.link)
+    subject = digest("a")
+    dynamo_table.put_manifest(
+        APP, manifest("a", subject=subject), uses=[digest("b")], referrer=referrer(subject, "a")
+    )
+    dynamo_table.put_tag(APP, "v1", digest("a"), NOW)
+    dynamo_table.add_object(stored("api/a"))
+    dynamo_table.add_reference("api/a", APP, digest("a"))
+    connect(dynamo_table, link("a", key="api/another"))
+    return dynamo_table
+
+
+def test_registry_may_do_what_its_ports_do(filled):
+    used = set()
+    for name in sorted(BY_REGISTRY, key=lambda name: ("remove" in name or "delete" in name, name)):
+        # What a call finds in the end does not matter, for it has asked.
+        with asked(filled._table.client()) as found, suppress(RegistryError):
+            TABLE_CALLS[name](filled)
+        assert found, name
+        used.update(found)
+        assert [each for each in found if not load().may("registry", *each)] == [], name
+    assert filled.create_repository(RepositoryRecord(APP, "one", NOW)).id == "one"
+    assert_no_more_than(used, "registry")
+
+
+def test_token_may_do_what_its_ports_do(filled):
+    with asked(filled._table.client()) as found:
+        for name in BY_TOKEN:
+            TABLE_CALLS[name](filled)
+    assert [each for each in found if not load().may("token", *each)] == []
+    assert_no_more_than(set(found), "token")
+
+
+def test_secrets_may_do_what_its_port_does(dynamo_table):
+    records = DynamoSecretRecords(dynamo_table._table)
+    with asked(dynamo_table._table.client()) as found:
+        for kid in "ab":
+            records.publish_verification_key(PublicKey(kid, "pem", None), NOW)
+        assert records.record_state("signing-key", SecretState("b", 1, 1, NOW))
+        assert records.find_state("signing-key") is not None
+        assert records.retire_verification_keys(published_before=LATER, except_kid="b", at=LATER) == 1
+        assert records.record_bootstrap("0" * 64, 1, NOW)
+        assert records.find_bootstrap() is not None
+    assert [each for each in found if not load().may("secrets", *each)] == []
+    assert_no_more_than(set(found), "secrets")
+
+
+def assert_no_more_than(used: set[tuple[str, str]], folder: str) -> None:
+    """Each action and each kind of rows in a statement is there because something needs it."""
+    for statement in load().rights_on_rows(folder):
+        actions, rows = defaultdict(set), set()
+        for action, key in used:
+            for pattern in statement.rows:
+                if key.startswith(pattern.rstrip("*")):
+                    actions[f"dynamodb:{action}"].add(key)
+                    rows.add(pattern)
+        assert set(statement.actions) <= actions.keys(), statement.sid
+        assert rows == set(statement.rows), statement.sid
