@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from moorage.adapters.aws import Patience
+from moorage.adapters.memory import MemoryTable
+from moorage.bootstrap import token
 from tests.template.document import ROOT, Template, load, text
 
 # Powertools reads it, not our code.
@@ -126,6 +129,25 @@ def test_functions_behind_the_gateway_answer_before_it_gives_up(template: Templa
         limit = properties["TimeoutInMillis"]
         assert limit <= 30_000, name
         assert template.functions()[function]["Timeout"] * 1000 < limit, name
+
+
+def test_token_function_outlasts_its_calls_and_answers_for_them(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = []
+
+    def connect(_name: str, given: Patience) -> MemoryTable:
+        patience.append(given)
+        return MemoryTable()
+
+    for name in ("connect_table", "connect_signing_key"):
+        monkeypatch.setattr(token, name, connect)
+    function = template.functions()[template.function_in("token")]
+    token.create(dict.fromkeys(function["Environment"]["Variables"], "INFO"))
+    table, signing_key = patience
+    # The key and its groups from the table, then the signing key.
+    slowest = 2 * table.longest_seconds + signing_key.longest_seconds
+    assert slowest < function["Timeout"]
 
 
 def test_each_function_logs_to_a_group_of_its_own_that_forgets(template: Template) -> None:

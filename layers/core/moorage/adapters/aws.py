@@ -62,6 +62,13 @@ class Patience:
     attempts: int = 3
     upload_seconds: float = 20.0
 
+    @property
+    def longest_seconds(self) -> float:
+        """How long a call of one request can take in all, with the pauses between its attempts."""
+        # The SDK pauses for up to 1 s before the second attempt, 2 s before the third, and so on.
+        pauses = sum(2.0**number for number in range(self.attempts - 1))
+        return self.attempts * (self.connect_seconds + self.read_seconds) + pauses
+
 
 @functools.cache
 def _session() -> botocore.session.Session:

@@ -71,6 +71,6 @@ def connect_secret_writer() -> SsmSecretWriter:
     return SsmSecretWriter(lazy(lambda: create_client("ssm", Patience())))
 
 
-def connect_signing_key(parameter: str) -> SsmSigningKey:
+def connect_signing_key(parameter: str, patience: Patience | None = None) -> SsmSigningKey:
     """The signing key in the parameter of that name; no request is sent before it is used."""
-    return SsmSigningKey(lazy(lambda: create_client("ssm", Patience())), parameter)
+    return SsmSigningKey(lazy(lambda: create_client("ssm", patience or Patience())), parameter)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from moorage.adapters.aws import Patience
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.ssm import connect_signing_key
 from moorage.ports import Accounts, Clock, SigningKeySource
@@ -13,6 +14,10 @@ from moorage.services.authorization import Authorization
 from moorage.services.tokens import TokenIssuing
 from moorage.web.lambda_http import LambdaHandler, lambda_handler
 from moorage.web.token import create_application
+
+# A token takes three calls, one after the other: the key, its groups, the signing key. The function has
+# time for all three at their slowest, and answers for itself.
+PATIENCE = Patience(read_seconds=3.0, attempts=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,9 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
     """The handler of ``/token``."""
     settings = Settings.read(environ)
     issuing = assemble(
-        connect_table(settings.table), connect_signing_key(settings.signing_key), lambda: datetime.now(UTC)
+        connect_table(settings.table, PATIENCE),
+        connect_signing_key(settings.signing_key, PATIENCE),
+        lambda: datetime.now(UTC),
     )
     return lambda_handler(
         create_application(issuing, settings.domain), service="token", log_level=settings.log_level
