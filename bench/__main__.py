@@ -5,6 +5,7 @@ Parts: warm, start, cloud (throughput and pull). Those that are not named keep t
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import sys
@@ -16,28 +17,38 @@ from pathlib import Path
 from bench import cloud, page, pull, start, throughput, warm
 from bench.figures import Figure, Report
 
-PARTS: dict[str, Callable[[Callable[[str], None]], list[Figure]]] = {
-    "warm": warm.measure,
-    "start": start.measure,
-    "cloud": lambda note: _on_a_cloud(note),
-}
+Note = Callable[[str], None]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure the named parts, or all."""
     unknown = [name for name in arguments if name not in PARTS]
     if unknown:
-        _note(f"there is no part {unknown[0]}; parts are {', '.join(PARTS)}")
+        print(f"there is no part {unknown[0]}; parts are {', '.join(PARTS)}", file=sys.stderr)
         return 2
     figures: list[Figure] = []
     for name in arguments or PARTS:
-        figures += PARTS[name](lambda text, name=name: _note(f"{name}: {text}"))  # type: ignore[misc]
+        figures += PARTS[name](functools.partial(_note, name))
     report = Report(_machine(), _merged(figures))
     report.save()
     for figure in report.figures:
         print(page.line(figure))
     page.write(report)
     return 0
+
+
+def _on_a_cloud(note: Note) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
+        folder = Path(name)
+        with cloud.running(folder / "state") as running:
+            return throughput.measure(running, note) + pull.measure(running, folder, note)
+
+
+PARTS: dict[str, Callable[[Note], list[Figure]]] = {
+    "warm": warm.measure,
+    "start": start.measure,
+    "cloud": _on_a_cloud,
+}
 
 
 def _merged(figures: Sequence[Figure]) -> list[Figure]:
@@ -52,26 +63,20 @@ def _merged(figures: Sequence[Figure]) -> list[Figure]:
     return sorted([*figures, *kept], key=lambda figure: order.index(figure.part))
 
 
-def _on_a_cloud(note: Callable[[str], None]) -> list[Figure]:
-    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
-        folder = Path(name)
-        with cloud.running(folder / "state") as running:
-            return throughput.measure(running, note) + pull.measure(running, folder, note)
-
-
 def _machine() -> dict[str, str]:
-    cpu = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("model name")]
+    described = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    models = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "processor": cpu[0].partition(":")[2].strip() if cpu else platform.machine(),
+        "processor": models[0] if models else platform.machine(),
         "processors": str(os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.1f}",
         "python": platform.python_version(),
     }
 
 
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _note(part: str, text: str) -> None:
+    print(f"{part}: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

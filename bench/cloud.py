@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+import botocore.session
 import urllib3
 
 from bench.functions import ROOT
@@ -28,7 +29,10 @@ _CHUNK = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Cloud:
-    """A running local cloud; ``dynamodb`` and ``s3`` are its emulators, ``s3_front`` what redirects lead to."""
+    """A running local cloud; ``dynamodb`` and ``s3`` are its emulators, ``s3_front`` what redirects lead to.
+
+    Who has the access key gets at both.
+    """
 
     endpoint: str
     username: str
@@ -36,7 +40,19 @@ class Cloud:
     dynamodb: str
     s3: str
     s3_front: str
-    keys: dict[str, str]
+    access_key: str
+    secret_key: str
+
+    def client(self, service: str, endpoint: str, config: Any = None) -> Any:
+        """A client of one of the emulators."""
+        return botocore.session.Session().create_client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=config,
+        )
 
     def token(self, repository: str) -> str:
         """A token for everything in a repository."""
@@ -132,16 +148,13 @@ def _found(state: Path, s3_port: int) -> Cloud:
         dynamodb=f"http://{ports.LOOPBACK}:{_value(gateway, 'GATEWAY_PORT=')}",
         s3=f"http://{ports.LOOPBACK}:{_value(options, '-s3.port=')}",
         s3_front=f"http://{ports.LOOPBACK}:{s3_port}",
-        keys={
-            "aws_access_key_id": key["id"],
-            "aws_secret_access_key": key["secret"],
-            "region_name": "us-east-1",
-        },
+        access_key=key["id"],
+        secret_key=key["secret"],
     )
 
 
 def _words(state: Path, emulator: str, kind: str) -> list[str]:
-    """What an emulator was started with: its port is chosen anew at each start, and written down nowhere else."""
+    """What an emulator was started with: its port is another at each start, and written down nowhere else."""
     pid = json.loads((state / "emulators" / f"{emulator}.pid").read_text("utf-8"))["pid"]
     return Path(f"/proc/{pid}/{kind}").read_bytes().decode().split("\0")
 

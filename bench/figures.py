@@ -69,4 +69,4 @@ def alternating(
 
 def ratio(part: str, name: str, one: Sequence[float], other: Sequence[float], bound: str) -> Figure:
     """Of each pair of runs of a round, the one by the other."""
-    return Figure(part, name, "×", tuple(a / b for a, b in zip(one, other, strict=True)), bound)
+    return Figure(part, name, "times", tuple(a / b for a, b in zip(one, other, strict=True)), bound)

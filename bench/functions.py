@@ -1,4 +1,4 @@
-"""The functions themselves, loaded from their folders, over a network that is replaced and a table that is filled."""
+"""The functions themselves, loaded from their folders, over a replaced network and a filled table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from functools import cache
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 

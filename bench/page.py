@@ -23,13 +23,11 @@ def line(figure: Figure) -> str:
 def table(report: Report) -> str:
     """All figures as Markdown."""
     machine = report.machine
-    lines = [
-        f"Measured {machine['date']} on {machine['processors']} × {machine['processor']}, "
-        f"load {machine['load']}, Python {machine['python']}.",
-    ]
+    place = f"{machine['processors']} processors ({machine['processor']}) under a load of {machine['load']}"
+    lines = [f"Measured {machine['date']} on {place}, with Python {machine['python']}."]
     for part, figures in groupby(report.figures, key=lambda figure: figure.part):
-        lines += ["", f"**{part[0].upper()}{part[1:]}**", "", "| figure | median | runs: least to most | bound by |"]
-        lines.append("| --- | --: | --- | --- |")
+        lines += ["", f"**{part[0].upper()}{part[1:]}**", ""]
+        lines += ["| figure | median | runs: least to most | bound by |", "| --- | --: | --- | --- |"]
         lines += [
             f"| {figure.name} | {_number(figure.median)} {figure.unit} | {_spread(figure)} | {figure.bound} |"
             for figure in figures

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import urllib3
 from botocore.config import Config
 
@@ -42,6 +41,9 @@ _BOUNDS = {
 }
 
 
+_RATIO = "1 is no overhead"
+
+
 def measure(cloud: Cloud, folder: Path, note: Callable[[str], None], rounds: int = ROUNDS) -> list[Figure]:
     """Pulls by skopeo into a new folder, and GETs of the same objects by curl into files, as many at once."""
     made = image.build(_LAYERS, _LAYER_BYTES)
@@ -54,7 +56,7 @@ def measure(cloud: Cloud, folder: Path, note: Callable[[str], None], rounds: int
         place = folder / "pulled"
         login = _login(folder, cloud)
         ours = f"docker://{cloud.endpoint.removeprefix('http://')}/{REPOSITORY}:{TAG}"
-        contestants = {
+        contestants: dict[str, Callable[[], float]] = {
             OURS: lambda: _pull(ours, place, "--src-tls-verify=false", f"--src-authfile={login}"),
             DEBIAN: lambda: _pull(f"docker://{other}/large:{TAG}", place, "--src-tls-verify=false"),
             RAW: lambda: _get(_urls(cloud, cloud.s3_front), place, made.size),
@@ -65,9 +67,8 @@ def measure(cloud: Cloud, folder: Path, note: Callable[[str], None], rounds: int
             contestant()
         runs = alternating(contestants, rounds, note)
     figures = [Figure(PART, name, "s", runs[name], bound) for name, bound in _BOUNDS.items()]
-    for other_name in (DEBIAN, RAW, DIRECT):
-        figures.append(ratio(PART, f"moorage by {other_name}", runs[OURS], runs[other_name], "1 is no overhead"))
-    return figures
+    others = (DEBIAN, RAW, DIRECT)
+    return figures + [ratio(PART, f"moorage by {name}", runs[OURS], runs[name], _RATIO) for name in others]
 
 
 def _pull(source: str, place: Path, *options: str) -> float:
@@ -115,7 +116,7 @@ def _new(place: Path) -> Iterator[None]:
 def _urls(cloud: Cloud, endpoint: str) -> list[str]:
     """Presigned URLs of all objects that the image's blobs are: the large ones, and its configuration."""
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
-    client = botocore.session.Session().create_client("s3", endpoint_url=endpoint, config=config, **cloud.keys)
+    client = cloud.client("s3", endpoint, config)
     (bucket,) = client.list_buckets()["Buckets"]
     objects: list[Any] = client.list_objects_v2(Bucket=bucket["Name"], Prefix="api/")["Contents"]
     return [

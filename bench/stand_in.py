@@ -1,7 +1,7 @@
 """The network, replaced: sockets whose other end is this very process, answering as DynamoDB and SSM do.
 
-All that runs in a function runs here too, down to the system calls that send and receive; only the wire, TLS and
-the service behind them are missing. Answers are made once and kept, so that giving one costs a few microseconds.
+All that runs in a function runs here too, down to the system calls that send and receive; only the wire, TLS
+and the service behind them are missing. Answers are made once and kept, so that giving one costs little.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _response(body: bytes) -> bytes:
 
 @contextmanager
 def network(answer: Answer) -> Iterator[None]:
-    """For a while every connection that urllib3 opens, botocore's included, is a conversation with ``answer``."""
+    """For a while all connections that urllib3 opens, for botocore too, are conversations with ``answer``."""
     connecting = urllib3.util.connection.create_connection
 
     def connect(*_: Any, **__: Any) -> socket.socket:
@@ -87,7 +87,7 @@ def network(answer: Answer) -> Iterator[None]:
 
 
 class Services:
-    """One table and the parameters of SSM. Writes change what is read later, and their conditions always hold."""
+    """One table and the parameters of SSM. While recording, writes are kept; their conditions always hold."""
 
     def __init__(self) -> None:
         self.parameters: dict[str, str] = {}

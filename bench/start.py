@@ -1,4 +1,4 @@
-"""CPU time and modules of a function's start, as deployed: over the layers, with their bytecode and without."""
+"""CPU time and modules of a function's start, as deployed: over the layers, with bytecode and without."""
 
 from __future__ import annotations
 
@@ -129,9 +129,13 @@ def _built(note: Callable[[str], None]) -> Path:
         variables = {"ARTIFACTS_DIR": place, "RUNTIME": runtime, "ARCHITECTURE": architecture}
         command += [f"{name}={value}" for name, value in variables.items()]
         subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "MAKEFLAGS": ""}, check=True, timeout=300, stdout=subprocess.DEVNULL
+            command,
+            cwd=ROOT,
+            env={**os.environ, "MAKEFLAGS": ""},
+            check=True,
+            timeout=300,
+            stdout=subprocess.DEVNULL,
         )
-    # Compiled for where the layers are in Lambda; here they are somewhere else, which only shows in tracebacks.
     shutil.copytree(ROOT / "functions", place / "functions", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([sys.executable, "-m", "compileall", "-q", place / "functions"], check=True, timeout=60)
     return place

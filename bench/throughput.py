@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-import botocore.session
 import urllib3
 
 from bench.cloud import Cloud
@@ -108,7 +107,7 @@ def _row_reader(cloud: Cloud) -> Callable[[], None]:
 
 def _signed_reads(cloud: Cloud) -> list[tuple[bytes, Mapping[str, str]]]:
     """The two requests, whole: what signing costs is the client's part and not the emulator's."""
-    client = botocore.session.Session().create_client("dynamodb", endpoint_url=cloud.dynamodb, **cloud.keys)
+    client = cloud.client("dynamodb", cloud.dynamodb)
     sent: list[Any] = []
     client.meta.events.register("before-send", lambda request, **_: sent.append(request))
     (table,) = client.list_tables()["TableNames"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import botocore.session
 
@@ -54,8 +55,9 @@ def _batches(request: Request, batch: int) -> Callable[[], float]:
 
 
 def _botocore_reads(batch: int) -> Callable[[], float]:
+    region = ENVIRONMENT["AWS_REGION"]
     session = botocore.session.Session()
-    client = session.create_client("dynamodb", region_name=ENVIRONMENT["AWS_REGION"], endpoint_url=ENDPOINT)
+    client: Any = session.create_client("dynamodb", region_name=region, endpoint_url=ENDPOINT)
     key = {"pk": {"S": "REPO#demo/hello"}, "sk": {"S": "TAG#v1"}}
 
     def run() -> float:

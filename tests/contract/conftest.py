@@ -51,9 +51,10 @@ def aws_environment(emulators):
 def connected(emulators, bucket):
     """The real table and store with their clients, which take longer to make than a test takes."""
     with environment_of(emulators):
-        table, storage = connect_table("replaced-in-each-test"), connect_storage(bucket)
+        table, storage = connect_table("replaced-in-each-test"), connect_storage(bucket, "path")
         table._table.client()
         storage.client()
+        storage.presign_get("signed-with-these-keys")
     return table, storage
 
 
@@ -64,9 +65,9 @@ def dynamo_table(connected, table_definition):
     table = connect_table(name)
     table._table.client = connected[0]._table.client
     client = table._table.client()
-    client.create_table(TableName=name, **table_definition)
+    client.call("CreateTable", {"TableName": name, **table_definition})
     yield table
-    client.delete_table(TableName=name)
+    client.call("DeleteTable", {"TableName": name})
 
 
 @pytest.fixture
@@ -124,7 +125,13 @@ def rows(dynamo_table):
     table = dynamo_table._table
 
     def read():
-        pages = table.client().get_paginator("scan").paginate(TableName=table._name, ConsistentRead=True)
-        return [from_item(item) for page in pages for item in page["Items"]]
+        request = {"TableName": table._name, "ConsistentRead": True}
+        found = []
+        while True:
+            page = table.client().call("Scan", request)
+            found += [from_item(item) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return found
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     return read

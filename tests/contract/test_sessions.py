@@ -181,15 +181,16 @@ def test_open_sessions_are_found_by_their_expiry_and_finished_ones_are_not(dynam
     for each in (open_late, open_soon, other_shard, finished):
         dynamo_table.create_session(each)
     connect(dynamo_table, link("a"), finished)
-    found = dynamo_table._table.client().query(
-        TableName=dynamo_table._table._name,
-        IndexName="gsi1",
-        KeyConditionExpression="gsi1pk = :shard AND gsi1sk < :time",
-        ExpressionAttributeValues={
+    request = {
+        "TableName": dynamo_table._table._name,
+        "IndexName": "gsi1",
+        "KeyConditionExpression": "gsi1pk = :shard AND gsi1sk < :time",
+        "ExpressionAttributeValues": {
             ":shard": {"S": keys.session_expiry(APP, "4", NOW).gsi1pk},
             ":time": {"S": (NOW + timedelta(days=3)).isoformat()},
         },
-    )
+    }
+    found = dynamo_table._table.client().call("Query", request)
     # The index has keys alone, and they are enough to know the session by.
     assert [from_item(item) for item in found["Items"]] == [
         {**keys.session(each.repository, each.id)._asdict(), **_index(each)}

@@ -1,12 +1,13 @@
 """Tags under many writers, and after crashes: a tag whose manifest is gone never exists."""
 
 import threading
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 
 from moorage.adapters.dynamodb import table as dynamodb_table
+from moorage.adapters.json_service import NoAnswerError
 from moorage.domain.errors import ManifestUnknown, Unavailable
 from tests.contract.samples import APP, LATER, NOW, digest, manifest, push, referrer
 from tests.contract.threads import together
@@ -130,32 +131,27 @@ def test_manifest_pushed_while_it_is_deleted_has_all_its_rows_or_none(table):
             assert all(table.users_of(APP, layer) == [digest("a")] for layer in layers)
 
 
-class Crash:
+@contextmanager
+def crash(client, allowed: int):
     """Lets a number of requests through to DynamoDB, then none any more."""
+    send, left = client._send, [True] * allowed
 
-    def __init__(self, client, allowed: int) -> None:
-        self.left = allowed
-        self._events = client.meta.events
-        self._url = client.meta.endpoint_url
+    def send_or_fail(operation, body):
+        if not left:
+            raise NoAnswerError
+        left.pop()
+        return send(operation, body)
 
-    def __call__(self, **_) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise EndpointConnectionError(endpoint_url=self._url)
-
-    def __enter__(self):
-        self._events.register("before-send.dynamodb", self)
-        return self
-
-    def __exit__(self, *_):
-        self._events.unregister("before-send.dynamodb", self)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "_send", send_or_fail)
+        yield
 
 
 def crash_everywhere(table, prepare, act, check) -> int:
     """Carry out ``act`` dying before each of its requests in turn; before how many it can die."""
     for allowed in range(50):
         prepare()
-        with Crash(table._table.client(), allowed):
+        with crash(table._table.client(), allowed):
             try:
                 act()
             except Unavailable:

@@ -21,9 +21,14 @@ COUNTING = """
 import json, sys
 answers, sys.stdout = sys.stdout, sys.stderr
 import handler
-from moorage.adapters import aws
+from moorage.adapters import aws, json_service
 sent = []
 aws._session().register("before-send", lambda event_name, **_: sent.append(event_name.partition(".")[2]))
+send = json_service.JsonService._send
+def note_and_send(service, operation, body):
+    sent.append(f"{service._access.service}.{operation}")
+    return send(service, operation, body)
+json_service.JsonService._send = note_and_send
 Context = type("Context", (), {
     "function_name": "f", "memory_limit_in_mb": 1024, "invoked_function_arn": "arn", "aws_request_id": "id-of-it",
     "get_remaining_time_in_millis": lambda self: 10_000,

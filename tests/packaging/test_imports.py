@@ -40,7 +40,6 @@ LAYERS: dict[str, set[str]] = {
         "moorage.ports",
         "botocore",
         "cryptography",
-        "types_boto3_dynamodb",
         "types_boto3_s3",
         "types_boto3_ssm",
         "urllib3",

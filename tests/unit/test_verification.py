@@ -371,3 +371,84 @@ def test_nobody_is_believed_while_the_keys_cannot_be_read() -> None:
     desk.keys.error = Unavailable("down")
     with pytest.raises(Unavailable):
         desk.verification.verify(sign(desk.header(), desk.claims(), desk.ours))
+
+
+class Counting:
+    """How often a signature was checked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.checks = 0
+        decode = jwt.decode
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.checks += 1
+            return decode(*arguments, **options)
+
+        monkeypatch.setattr(jwt, "decode", counted)
+
+
+def test_a_token_that_comes_again_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, counting = Desk(), Counting(monkeypatch)
+    token = sign(desk.header(), desk.claims(), desk.ours)
+    first, second = desk.verification.verify(token), desk.verification.verify(token)
+    assert first == second
+    assert counting.checks == 1
+
+
+def test_a_remembered_token_still_expires() -> None:
+    desk = Desk()
+    token = sign(desk.header(), desk.claims(), desk.ours)
+    desk.verification.verify(token)
+    desk.clock.advance(timedelta(seconds=300))
+    desk.refuses(token)
+
+
+def test_a_remembered_token_ends_with_its_key() -> None:
+    desk = Desk()
+    end = desk.clock() + timedelta(seconds=60)
+    desk.keys.keys = [PublicKey(desk.public.kid, desk.public.pem, end)]
+    token = sign(desk.header(), desk.claims(), desk.ours)
+    desk.verification.verify(token)
+    desk.clock.advance(timedelta(seconds=60))
+    desk.refuses(token)
+
+
+@pytest.mark.parametrize("replacement", ["none", "another under the same name"])
+def test_a_remembered_token_is_not_believed_when_its_key_is_withdrawn(replacement: str) -> None:
+    desk = Desk()
+    desk.verification.verify(sign(desk.header(), desk.claims(), desk.ours))
+    desk.clock.advance(timedelta(seconds=10))
+    token = sign(desk.header(), desk.claims(), desk.ours)
+    desk.verification.verify(token)
+    desk.keys.keys = [] if replacement == "none" else [desk.their_public]
+    # The keys that are held are five minutes old before the token is.
+    desk.clock.advance(timedelta(seconds=295))
+    desk.refuses(token)
+
+
+def test_a_refused_token_is_checked_again_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, counting = Desk(), Counting(monkeypatch)
+    forged = sign(desk.header(), desk.claims(), desk.theirs)
+    for _ in range(3):
+        desk.refuses(forged)
+    assert counting.checks == 3
+
+
+def test_remembering_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, counting = Desk(), Counting(monkeypatch)
+    tokens = [sign(desk.header(), desk.claims(jti=str(number)), desk.ours) for number in range(100)]
+    for token in tokens:
+        desk.verification.verify(token)
+    assert len(desk.verification._verified) < 50
+    desk.verification.verify(tokens[-1])
+    assert counting.checks == 100
+    desk.verification.verify(tokens[0])
+    assert counting.checks == 101
+
+
+def test_a_remembered_token_with_another_signature_is_another_token() -> None:
+    desk = Desk()
+    token = sign(desk.header(), desk.claims(), desk.ours)
+    desk.verification.verify(token)
+    signed, _, _ = token.rpartition(".")
+    desk.refuses(f"{signed}.{sign(desk.header(), desk.claims(jti='x'), desk.ours).rpartition('.')[2]}")

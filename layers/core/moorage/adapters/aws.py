@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from moorage.domain.errors import Throttled, Unavailable, WriteConflict
 
+if TYPE_CHECKING:
+    from botocore.config import Config
+    from botocore.credentials import Credentials
+    from botocore.session import Session
+
 logger = logging.getLogger(__name__)
 
-_THROTTLING = frozenset(
+THROTTLING = frozenset(
     {
         "LimitExceededException",
         "ProvisionedThroughputExceeded",
@@ -71,13 +74,31 @@ class Patience:
 
 
 @functools.cache
-def _session() -> botocore.session.Session:
-    # One for all clients: what a session has read of botocore's data and of the environment, it keeps.
-    return botocore.session.get_session()
+def _session() -> Session:
+    # One for all clients: what a session has read of botocore's data and of the environment, it keeps. Loaded
+    # late, because it is a third of what a function would load, and many requests need none of it.
+    from botocore.session import get_session  # noqa: PLC0415
+
+    return get_session()
+
+
+def session_credentials() -> Credentials:
+    """The credentials, found as every AWS SDK does.
+
+    Raises:
+        Unavailable: there are none.
+    """
+    with _creation, translated("credentials"):
+        found = _session().get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        return found
 
 
 def create_client(service: str, patience: Patience, config: Config | None = None) -> Any:
     """A client of an AWS service; Region, credentials and endpoint are found as every AWS SDK does."""
+    from botocore.config import Config  # noqa: PLC0415 - as in _session
+
     limits = Config(
         connect_timeout=patience.connect_seconds,
         read_timeout=patience.read_seconds,
@@ -121,7 +142,7 @@ def error_code(error: ClientError) -> str:
 
 def unavailable(code: str) -> Unavailable:
     """What an AWS error code means to whoever asked the registry."""
-    if code in _THROTTLING:
+    if code in THROTTLING:
         return Throttled("the registry is busy; try again in a moment")
     if code in _CONFLICTS:
         return WriteConflict("the same thing is being changed by others; try again in a moment")
@@ -141,6 +162,12 @@ def translated(operation: str) -> Iterator[None]:
         code = error_code(error)
         logger.warning("%s failed: %s", operation, code)
         raise unavailable(code) from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except _foreign_errors() as error:
         logger.warning("%s failed: %s", operation, type(error).__name__)
         raise unavailable("") from error
+
+
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    """What botocore raises for itself; a module of it that was not loaded has raised nothing."""
+    parsers = sys.modules.get("botocore.parsers")
+    return (BotoCoreError, *([parsers.ResponseParserError] if parsers else ()))

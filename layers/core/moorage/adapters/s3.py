@@ -11,13 +11,17 @@ import re
 import ssl
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import urllib3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from moorage.adapters.access import Access, in_environment
 from moorage.adapters.aws import Patience, create_client, error_code, lazy, translated, unavailable
+from moorage.adapters.signing import presigned
 from moorage.domain.errors import DigestMismatch
 from moorage.ports import ObjectHead
 
@@ -37,6 +41,8 @@ _BATCH = 1000
 _GET_SECONDS = 600
 _PUT_SECONDS = 300
 
+# Without a dot, which no certificate would cover.
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
 _OK, _TAKEN = 200, 412
 # Another PUT of the same key came to its end during this one.
 _BEING_TAKEN = "ConditionalRequestConflict"
@@ -59,6 +65,7 @@ class S3Storage:
     def __init__(self, bucket: str, addressing_style: AddressingStyle, patience: Patience) -> None:
         self._bucket = bucket
         self.client: Callable[[], S3Client] = lazy(lambda: _create(addressing_style, patience))
+        self._place: Callable[[], _Place | None] = lazy(lambda: _place(bucket, addressing_style))
         self._upload_limits = urllib3.Timeout(connect=patience.connect_seconds, read=patience.upload_seconds)
 
     def put(self, key: str, content: bytes) -> None:
@@ -172,10 +179,41 @@ class S3Storage:
 
     def presign_get(self, key: str) -> str:
         """A URL for ten minutes."""
+        place = self._place()
+        if place is not None:
+            url = f"{place.url}/{quote(key)}"
+            return presigned(
+                url,
+                seconds=_GET_SECONDS,
+                service="s3",
+                region=place.access.region,
+                keys=place.access.keys(),
+                now=datetime.now(UTC),
+            )
         with translated("presigning"):
             return self.client().generate_presigned_url(
                 "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=_GET_SECONDS
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The URL of a bucket, and who may sign for it."""
+
+    access: Access
+    url: str
+
+
+def _place(bucket: str, addressing_style: AddressingStyle) -> _Place | None:
+    """Where the bucket is, if that is plain to see; else only botocore knows, slow to load and to ask."""
+    access = in_environment("s3")
+    if access is None:
+        return None
+    if addressing_style == "path":
+        return _Place(access, f"{access.endpoint}/{bucket}")
+    if access.custom or not _PLAIN_BUCKET.fullmatch(bucket):
+        return None
+    return _Place(access, access.endpoint.replace("//", f"//{bucket}.", 1))
 
 
 class _AbsentError(Exception):
@@ -265,6 +303,8 @@ def _hexadecimal(checksum: str) -> str | None:
 
 
 def _create(addressing_style: AddressingStyle, patience: Patience) -> S3Client:
+    from botocore.config import Config  # noqa: PLC0415 - loaded with the client, when one is needed
+
     config = Config(
         # By default botocore may presign with the old version, which ignores what it does not know.
         signature_version="s3v4",

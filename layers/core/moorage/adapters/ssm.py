@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from moorage.adapters import access
 from moorage.adapters.aws import Patience, create_client, lazy, translated
+from moorage.adapters.json_service import JsonService
 from moorage.domain.errors import Unavailable
 from moorage.ports import SigningKey
 
@@ -43,8 +45,8 @@ class SsmSecretWriter:
 class SsmSigningKey:
     """The port ``SigningKeySource``: the signing key as the ``secrets`` function stored it."""
 
-    def __init__(self, client: Callable[[], SSMClient], parameter: str) -> None:
-        self._client = client
+    def __init__(self, service: Callable[[], JsonService], parameter: str) -> None:
+        self._service = service
         self._parameter = parameter
 
     def signing_key(self) -> SigningKey:
@@ -55,7 +57,8 @@ class SsmSigningKey:
 
         """
         with translated("GetParameter"):
-            answer = self._client().get_parameter(Name=self._parameter, WithDecryption=True)
+            request = {"Name": self._parameter, "WithDecryption": True}
+            answer = self._service().call("GetParameter", request)
         try:
             stored = json.loads(answer["Parameter"]["Value"])
             if stored["v"] == _FORMAT:
@@ -73,4 +76,8 @@ def connect_secret_writer() -> SsmSecretWriter:
 
 def connect_signing_key(parameter: str, patience: Patience | None = None) -> SsmSigningKey:
     """The signing key in the parameter of that name; no request is sent before it is used."""
-    return SsmSigningKey(lazy(lambda: create_client("ssm", patience or Patience())), parameter)
+    return SsmSigningKey(lazy(lambda: _create(patience or Patience())), parameter)
+
+
+def _create(patience: Patience) -> JsonService:
+    return JsonService(access.find("ssm", patience), patience, api="AmazonSSM", version="1.1")

@@ -1,18 +1,19 @@
-"""Rows: plain values here, typed attribute values on the wire."""
+"""Rows: plain values here, typed attribute values in DynamoDB's JSON."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moorage.adapters.keys import VERSION, Index, Key
 
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
 Row = dict[str, Any]
 """Attributes by name: text, whole numbers, bytes, booleans, lists and maps of them. No None, no floats."""
+
+Value = dict[str, Any]
+"""A value in DynamoDB's JSON: one pair, of its type and its content."""
 
 
 def row(key: Key, kind: str, attributes: Mapping[str, Any], index: Index | None = None) -> Row:
@@ -33,7 +34,7 @@ def resource(row_id: str, now: datetime, description: str = "") -> dict[str, Any
     }
 
 
-def to_value(value: Any) -> AttributeValueTypeDef:
+def to_value(value: Any) -> Value:
     """A value as DynamoDB takes it."""
     match value:
         case str():
@@ -43,7 +44,7 @@ def to_value(value: Any) -> AttributeValueTypeDef:
         case int():
             return {"N": str(value)}
         case bytes():
-            return {"B": value}
+            return {"B": base64.b64encode(value).decode()}
         case list() | tuple():
             return {"L": [to_value(item) for item in value]}
         case Mapping():
@@ -51,12 +52,14 @@ def to_value(value: Any) -> AttributeValueTypeDef:
     raise TypeError(f"no row holds a {type(value).__name__}")
 
 
-def from_value(value: AttributeValueTypeDef) -> Any:
+def from_value(value: Value) -> Any:
     """A value as DynamoDB gave it."""
     ((kind, content),) = value.items()
     match kind, content:
         case "N", str():
             return int(content)
+        case "B", str():
+            return base64.b64decode(content)
         case "L", list():
             return [from_value(item) for item in content]
         case "M", dict():
@@ -64,11 +67,11 @@ def from_value(value: AttributeValueTypeDef) -> Any:
     return content
 
 
-def to_item(values: Mapping[str, Any]) -> dict[str, AttributeValueTypeDef]:
+def to_item(values: Mapping[str, Any]) -> dict[str, Value]:
     """A row, or expression values, as DynamoDB takes them."""
     return {name: to_value(value) for name, value in values.items()}
 
 
-def from_item(item: Mapping[str, AttributeValueTypeDef]) -> Row:
+def from_item(item: Mapping[str, Value]) -> Row:
     """A row as DynamoDB gave it."""
     return {name: from_value(value) for name, value in item.items()}

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from moorage.adapters.aws import Patience, create_client, error_code, lazy, translated, unavailable
+from moorage.adapters import access
+from moorage.adapters.aws import Patience, error_code, lazy, translated, unavailable
 from moorage.adapters.dynamodb.rows import Row, from_item, to_item
 from moorage.adapters.dynamodb.writes import Write, names_and_values
+from moorage.adapters.json_service import JsonService
 from moorage.adapters.keys import LAST, Key
 from moorage.domain.errors import Unavailable
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
 
 _READ_BATCH = 100
 _WRITE_BATCH = 25
@@ -27,7 +26,6 @@ _RETRY_SECONDS = 5.0
 _SHORTEST_PAUSE = 0.03
 _LONGEST_PAUSE = 0.8
 
-_OK = 200
 _REFUSED = "ConditionalCheckFailed"
 _RETRIED = frozenset(
     {
@@ -90,14 +88,17 @@ class Table:
 
     def __init__(self, name: str, patience: Patience | None = None) -> None:
         self._name = name
-        self.client: Callable[[], DynamoDBClient] = lazy(lambda: _create(patience or Patience()))
+        self.client: Callable[[], JsonService] = lazy(lambda: _create(patience or Patience()))
 
     def get(self, key: Key, *only: str) -> Row | None:
         """The row, or None; ``only`` names the attributes that matter, none means all."""
-        request: dict[str, Any] = {"Key": to_item(key._asdict()), "ConsistentRead": True, **_projection(only)}
-        with translated("GetItem"):
-            answer = self.client().get_item(TableName=self._name, **request)
-        item = answer.get("Item")
+        request = {
+            "TableName": self._name,
+            "Key": to_item(key._asdict()),
+            "ConsistentRead": True,
+            **_projection(only),
+        }
+        item = self._ask("GetItem", request).get("Item")
         return from_item(item) if item is not None else None
 
     def get_all(self, wanted: Iterable[Key], *only: str) -> list[Row]:
@@ -112,9 +113,7 @@ class Table:
 
     def _get_batch(self, pending: Mapping[str, Any], attempts: Attempts) -> Iterator[Row]:
         while True:
-            with translated("BatchGetItem"):
-                request: Any = {self._name: pending}
-                answer: Any = self.client().batch_get_item(RequestItems=request)
+            answer = self._ask("BatchGetItem", {"RequestItems": {self._name: pending}})
             if "Responses" not in answer or "UnprocessedKeys" not in answer:
                 raise unavailable("")
             yield from (from_item(item) for item in answer["Responses"].get(self._name, ()))
@@ -140,14 +139,14 @@ class Table:
             del bounds["first"]
             condition = "#pk = :pk"
         request: dict[str, Any] = {
+            "TableName": self._name,
             "KeyConditionExpression": condition,
             "ConsistentRead": True,
             **_projection(only, condition, bounds),
             **({"ExclusiveStartKey": to_item(after._asdict())} if after else {}),
             **({"Limit": limit} if limit else {}),
         }
-        with translated("Query"):
-            answer: Any = self.client().query(TableName=self._name, **request)
+        answer = self._ask("Query", request)
         if "Items" not in answer:
             raise unavailable("")
         return Page([from_item(item) for item in answer["Items"]], more=bool(answer.get("LastEvaluatedKey")))
@@ -172,14 +171,7 @@ class Table:
             ConditionFailed: its condition did not hold.
 
         """
-        client = self.client()
-        methods: dict[str, Callable[..., Any]] = {
-            "Put": client.put_item,
-            "Update": client.update_item,
-            "Delete": client.delete_item,
-        }
-        method = methods[write.kind]
-        self._attempt(f"{write.kind}Item", lambda: method(**write.parameters(self._name)), Attempts())
+        self._attempt(f"{write.kind}Item", lambda: write.parameters(self._name), Attempts())
 
     def transact(self, *writes: Write, attempts: Attempts | None = None) -> None:
         """All writes or none; ``attempts`` are those of the caller, if it makes more than this one call.
@@ -188,10 +180,11 @@ class Table:
             ConditionFailed: at least one condition did not hold.
 
         """
-        items: Any = [{write.kind: write.parameters(self._name)} for write in writes]
+        items = [{write.kind: write.parameters(self._name)} for write in writes]
+        # Of one attempt: should it be sent twice, because its answer was lost, it is carried out once.
         self._attempt(
             "TransactWriteItems",
-            lambda: self.client().transact_write_items(TransactItems=items),
+            lambda: {"TransactItems": items, "ClientRequestToken": str(uuid.uuid4())},
             attempts or Attempts(),
         )
 
@@ -206,8 +199,7 @@ class Table:
 
     def _put_batch(self, pending: Any, attempts: Attempts) -> None:
         while True:
-            with translated("BatchWriteItem"):
-                answer: Any = self.client().batch_write_item(RequestItems=pending)
+            answer = self._ask("BatchWriteItem", {"RequestItems": pending})
             if "UnprocessedItems" not in answer:
                 raise unavailable("")
             pending = answer["UnprocessedItems"]
@@ -215,12 +207,16 @@ class Table:
                 return
             attempts.pause(unavailable("ThrottlingError"))
 
-    def _attempt(self, operation: str, send: Callable[[], Any], attempts: Attempts) -> None:
+    def _ask(self, operation: str, request: Mapping[str, Any]) -> Any:
+        with translated(operation):
+            return self.client().call(operation, request)
+
+    def _attempt(self, operation: str, request: Callable[[], Mapping[str, Any]], attempts: Attempts) -> None:
         """Send a write, again while others are writing to the same rows."""
         while True:
             with translated(operation):
                 try:
-                    send()
+                    self.client().call(operation, request())
                 except ClientError as error:
                     codes = _outcome(error)
                     if not codes & _RETRIED:
@@ -262,21 +258,5 @@ def _projection(
     }
 
 
-def _create(patience: Patience) -> DynamoDBClient:
-    client: DynamoDBClient = create_client("dynamodb", patience)
-    client.meta.events.register("before-parse.dynamodb", _require_json)
-    return client
-
-
-def _require_json(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Refuse a success that is not whole or not DynamoDB's: botocore would read it as an empty answer, and
-    that would mean that a row does not exist.
-    """
-    if response_dict["status_code"] != _OK:
-        return
-    try:
-        document = json.loads(response_dict["body"])
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise unavailable("")
+def _create(patience: Patience) -> JsonService:
+    return JsonService(access.find("dynamodb", patience), patience, api="DynamoDB_20120810", version="1.0")
