@@ -26,7 +26,7 @@ from tests.contract.samples import (
     stored,
 )
 from tests.contract.test_faults import TABLE_CALLS
-from tests.template.document import load
+from tests.template.document import Template, load
 
 IN_A_TRANSACTION = {
     "Put": "PutItem",
@@ -76,15 +76,15 @@ def _partition_key(write: dict[str, Any]) -> str:
 def asked(client):
     """The rows that a client asks for, as they come."""
     found: list[tuple[str, str]] = []
+    call = client.call
 
-    def note(params, model, **_):
-        found.extend(rows_of(model.name, params))
+    def note_and_call(operation, request):
+        found.extend(rows_of(operation, request))
+        return call(operation, request)
 
-    client.meta.events.register("before-parameter-build.dynamodb", note)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "call", note_and_call)
         yield found
-    finally:
-        client.meta.events.unregister("before-parameter-build.dynamodb", note)
 
 
 @pytest.fixture
@@ -105,7 +105,12 @@ def filled(dynamo_table):
     return dynamo_table
 
 
-def test_registry_may_do_what_its_ports_do(filled):
+@pytest.fixture(scope="module")
+def template():
+    return load()
+
+
+def test_registry_may_do_what_its_ports_do(filled, template):
     used = set()
     for name in sorted(BY_REGISTRY, key=lambda name: ("remove" in name or "delete" in name, name)):
         # What a call finds in the end does not matter, for it has asked.
@@ -113,20 +118,20 @@ def test_registry_may_do_what_its_ports_do(filled):
             TABLE_CALLS[name](filled)
         assert found, name
         used.update(found)
-        assert [each for each in found if not load().may("registry", *each)] == [], name
+        assert [each for each in found if not template.may("registry", *each)] == [], name
     assert filled.create_repository(RepositoryRecord(APP, "one", NOW)).id == "one"
-    assert_no_more_than(used, "registry")
+    assert_no_more_than(template, used, "registry")
 
 
-def test_token_may_do_what_its_ports_do(filled):
+def test_token_may_do_what_its_ports_do(filled, template):
     with asked(filled._table.client()) as found:
         for name in BY_TOKEN:
             TABLE_CALLS[name](filled)
-    assert [each for each in found if not load().may("token", *each)] == []
-    assert_no_more_than(set(found), "token")
+    assert [each for each in found if not template.may("token", *each)] == []
+    assert_no_more_than(template, set(found), "token")
 
 
-def test_secrets_may_do_what_its_port_does(dynamo_table):
+def test_secrets_may_do_what_its_port_does(dynamo_table, template):
     records = DynamoSecretRecords(dynamo_table._table)
     with asked(dynamo_table._table.client()) as found:
         for kid in "ab":
@@ -136,13 +141,13 @@ def test_secrets_may_do_what_its_port_does(dynamo_table):
         assert records.retire_verification_keys(published_before=LATER, except_kid="b", at=LATER) == 1
         assert records.record_bootstrap("0" * 64, 1, NOW)
         assert records.find_bootstrap() is not None
-    assert [each for each in found if not load().may("secrets", *each)] == []
-    assert_no_more_than(set(found), "secrets")
+    assert [each for each in found if not template.may("secrets", *each)] == []
+    assert_no_more_than(template, set(found), "secrets")
 
 
-def assert_no_more_than(used: set[tuple[str, str]], folder: str) -> None:
+def assert_no_more_than(template: Template, used: set[tuple[str, str]], folder: str) -> None:
     """Each action and each kind of rows in a statement is there because something needs it."""
-    for statement in load().rights_on_rows(folder):
+    for statement in template.rights_on_rows(folder):
         actions, rows = defaultdict(set), set()
         for action, key in used:
             for pattern in statement.rows:
