@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from moorage.adapters import keys
-from moorage.adapters.aws import count_requests
 from moorage.domain.digests import Algorithm
 from moorage.domain.names import Repository
 from moorage.domain.principals import VIEWERS
 from moorage.ports import RepositoryRecord
+from tests.contract.counting import counted
 from tests.contract.samples import (
     APP,
     NOW,
@@ -73,28 +73,21 @@ COSTS = {
 
 
 @pytest.mark.parametrize("call", COSTS)
-def test_call_costs_as_many_requests_as_it_needs(filled, call, monkeypatch):
+def test_call_costs_as_many_requests_as_it_needs(filled, call):
     act, expected = COSTS[call]
-    client, sent = filled._table.client(), []
-    send = client._send
-
-    def note_and_send(operation, body):
-        sent.append(operation)
-        return send(operation, body)
-
-    monkeypatch.setattr(client, "_send", note_and_send)
-    act(filled)
+    with counted(filled._table.client()) as sent:
+        act(filled)
     assert sent == expected
 
 
 def test_object_is_read_and_looked_at_with_one_request_and_signed_with_none(s3_storage):
     s3_storage.put("api/a", b"abc")
-    sent = count_requests(s3_storage.client())
-    s3_storage.presign_get("api/a")
-    assert sent == []
-    assert b"".join(s3_storage.read("api/a")) == b"abc"
-    assert s3_storage.head("api/a") is not None
-    assert s3_storage.list_keys("api/", 10) == ["api/a"]
+    with counted(s3_storage.client()) as sent:
+        s3_storage.presign_get("api/a")
+        assert sent == []
+        assert b"".join(s3_storage.read("api/a")) == b"abc"
+        assert s3_storage.head("api/a") is not None
+        assert s3_storage.list_keys("api/", 10) == ["api/a"]
     assert sent == ["GetObject", "HeadObject", "ListObjectsV2"]
 
 

@@ -9,10 +9,10 @@ import pytest
 import urllib3
 
 from moorage.adapters import aws
-from moorage.adapters.aws import count_requests
 from moorage.adapters.s3 import connect_storage
 from moorage.domain.errors import BlobUploadUnknown, DigestMismatch, Unavailable
 from moorage.ports import ObjectHead
+from tests.contract.counting import counted
 from tests.contract.threads import together
 
 KEY = "api/ab/11d3/abcdef/4f2a"
@@ -202,8 +202,8 @@ def test_more_objects_than_one_batch_holds_are_all_listed_and_deleted(s3_storage
         s3_storage.put(name, b"x")
     assert s3_storage.list_keys("", 100) == names
     assert s3_storage.list_keys("", 7) == names[:7]
-    sent = count_requests(s3_storage.client())
-    s3_storage.delete(names)
+    with counted(s3_storage.client()) as sent:
+        s3_storage.delete(names)
     assert sent == ["DeleteObjects"] * 3
     assert s3_storage.list_keys("", 10) == []
 

@@ -124,17 +124,6 @@ def lazy(create: Callable[[], Any]) -> Callable[[], Any]:
     return get
 
 
-def count_requests(client: Any) -> list[str]:
-    """A list that grows by the operation's name with every request that a client sends, retries included."""
-    sent: list[str] = []
-
-    def note(event_name: str, **_: Any) -> None:
-        sent.append(event_name.rpartition(".")[2])
-
-    client.meta.events.register("before-send", note)
-    return sent
-
-
 def error_code(error: ClientError) -> str:
     """What AWS calls an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
