@@ -145,11 +145,11 @@ def test_matrix_full_and_passing_has_no_fault() -> None:
 
 
 def test_matrix_page_keeps_what_stands_around_its_table() -> None:
-    text = f"before\n{matrix.BEGIN}\nold\n{matrix.END}\nafter\n"
+    text = f"before\n{matrix.BEGIN}\nformer table\n{matrix.END}\nafter\n"
     written = matrix.page(text, full())
     assert written.startswith(f"before\n{matrix.BEGIN}\n| case |")
     assert written.endswith(f"{matrix.END}\nafter\n")
-    assert "old" not in written
+    assert "former table" not in written
     assert matrix.page(written, full()) == written
     with pytest.raises(ValueError, match="no markers"):
         matrix.page("before\nafter\n", full())
