@@ -105,8 +105,12 @@ def starting(
     children: list[Child] = []
 
     def await_ready() -> Emulators:
-        _await_ready(children[1], f"{aws}/_ministack/health")
-        _await_ready(children[0], f"{s3}/healthz")
+        await_ready_at(children[1], f"{aws}/_ministack/health")
+        await_ready_at(children[0], f"{s3}/healthz")
+        # It answers before it has found its own data again, and until then what is there seems lost.
+        volumes = len(list((folder / "seaweedfs").glob("*.dat")))
+        master = f"http://{ports.LOOPBACK}:{free[1]}/dir/status"
+        await_ready_at(children[0], master, lambda status: _volumes(status) >= volumes)
         return Emulators(aws, s3, access_key, secret_key, children=tuple(children))
 
     try:
@@ -187,10 +191,11 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
     )
 
 
-def _ministack(folder: Path, port: int, save_seconds: float) -> Child:
+def ministack_settings(folder: Path, port: int) -> dict[str, str]:
+    """What every ministack is told by its environment: where it listens, and that its data is in `folder`."""
     scratch = folder / "tmp"
     scratch.mkdir(exist_ok=True, mode=0o700)
-    environment = _inherited() | {
+    return {
         "BIND_HOST": ports.LOOPBACK,
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "localhost",
@@ -199,11 +204,17 @@ def _ministack(folder: Path, port: int, save_seconds: float) -> Child:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LAMBDA_EXECUTOR": "local",
-        "PERSIST_STATE": "1",
         "STATE_DIR": str(folder / "ministack"),
         "TMPDIR": str(scratch),
-        "MOORAGE_SAVE_SECONDS": str(save_seconds),
     }
+
+
+def _ministack(folder: Path, port: int, save_seconds: float) -> Child:
+    environment = (
+        _inherited()
+        | ministack_settings(folder, port)
+        | {"PERSIST_STATE": "1", "MOORAGE_SAVE_SECONDS": str(save_seconds)}
+    )
     launcher = ROOT / "local" / "ministack_launcher.py"
     return Child("ministack", [_ENVIRONMENT / "bin" / "python", "-I", launcher], environment, folder)
 
@@ -218,14 +229,32 @@ def _direct() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _await_ready(child: Child, url: str) -> None:
+def await_ready_at(child: Child, url: str, is_ready: Callable[[bytes], bool] = lambda _: True) -> None:
+    """Wait until a child answers at an address, and says what it has to.
+
+    Raises:
+        StartError: it ended, or did not get ready.
+    """
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         child.ensure_running()
         try:
             with _direct().open(url, timeout=2) as answer:
-                if answer.status == 200:  # noqa: PLR2004
+                if answer.status == 200 and is_ready(answer.read()):  # noqa: PLR2004
                     return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     raise StartError(f"{child.name} was not ready after {_READY_SECONDS:.0f} s; its output is in {child.log}")
+
+
+def _volumes(status: bytes) -> int:
+    """How many volumes SeaweedFS's master knows; -1 before it knows where to put any."""
+    topology = json.loads(status)["Topology"]
+    nodes = [
+        node
+        for center in topology.get("DataCenters") or ()
+        for rack in center.get("Racks") or ()
+        for node in rack.get("DataNodes") or ()
+    ]
+    return sum(node["Volumes"] for node in nodes) if nodes else -1
