@@ -11,6 +11,7 @@ from local import ports
 from moorage.adapters.ssm import SsmSecretWriter, connect_secret_writer, connect_signing_key
 from moorage.domain.errors import Unavailable
 from moorage.ports import SigningKey
+from tests.contract.conftest import environment_of
 
 SECRET = "the-secret-value"
 
@@ -20,16 +21,25 @@ def name() -> str:
     return f"/moorage/{uuid.uuid4()}/signing-key"
 
 
+@pytest.fixture(scope="module")
+def writer(emulators) -> SsmSecretWriter:
+    """The real one with its client, which takes longer to make than a test takes."""
+    made = connect_secret_writer()
+    with environment_of(emulators):
+        made._client()
+    return made
+
+
 @pytest.mark.usefixtures("aws")
-def test_signing_key_is_read_as_it_was_written(name: str) -> None:
+def test_signing_key_is_read_as_it_was_written(writer: SsmSecretWriter, name: str) -> None:
     value = json.dumps({"v": 1, "kid": "k", "private_pem": SECRET, "created": 1})
-    assert connect_secret_writer().write_secret(name, value) == 1
+    assert writer.write_secret(name, value) == 1
     assert connect_signing_key(name).signing_key() == SigningKey("k", SECRET)
 
 
 @pytest.mark.usefixtures("aws")
-def test_each_write_replaces_the_secret_and_counts(name: str) -> None:
-    writer, reader = connect_secret_writer(), connect_signing_key(name)
+def test_each_write_replaces_the_secret_and_counts(writer: SsmSecretWriter, name: str) -> None:
+    reader = connect_signing_key(name)
     for version in (1, 2, 3):
         value = json.dumps({"v": 1, "kid": str(version), "private_pem": SECRET, "later": "field"})
         assert writer.write_secret(name, value) == version
@@ -48,8 +58,10 @@ def test_each_write_replaces_the_secret_and_counts(name: str) -> None:
         json.dumps({"v": 2, "kid": "k", "private_pem": SECRET}),
     ],
 )
-def test_value_that_is_no_signing_key_is_an_outage_that_shows_nothing(name: str, value: str) -> None:
-    connect_secret_writer().write_secret(name, value)
+def test_value_that_is_no_signing_key_is_an_outage_that_shows_nothing(
+    writer: SsmSecretWriter, name: str, value: str
+) -> None:
+    writer.write_secret(name, value)
     with pytest.raises(Unavailable) as caught:
         connect_signing_key(name).signing_key()
     assert SECRET not in "".join(traceback.format_exception(caught.value))
