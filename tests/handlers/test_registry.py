@@ -96,6 +96,7 @@ def test_the_whole_answer_to_a_ping_without_a_token(desk: Desk) -> None:
             "content-type": "application/json",
             "content-length": str(len(body)),
             "www-authenticate": f'Bearer realm="https://{HOST}/token",service="{HOST}"',
+            "docker-distribution-api-version": "registry/2.0",
             "moorage-version": __version__,
         },
         "body": body,
