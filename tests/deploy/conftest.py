@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +13,13 @@ from typing import Any
 import pytest
 
 from local import ports
+from local.emulators import await_ready_at, ministack_settings
 from local.processes import Child
 from tests.deploy.proxy import Proxy
-from tests.deploy.stack import REGION, ROOT, Stack, ask_runtime
+from tests.deploy.stack import ROOT, Stack, ask_runtime
 
 EMULATORS = ROOT / ".venv-emulators" / "bin" / "python"
 ADMIN = ROOT / ".venv" / "bin" / "moorage-admin"
-_READY_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -58,21 +55,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of a ministack without its own registry, whose functions see nothing of it."""
     folder = tmp_path_factory.mktemp("emulator")
     (port,) = ports.free(1)
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "BIND_HOST": ports.LOOPBACK,
-        "GATEWAY_PORT": str(port),
-        "MINISTACK_HOST": "localhost",
-        "AWS_DEFAULT_REGION": REGION,
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        "LAMBDA_EXECUTOR": "local",
-        "STATE_DIR": str(folder / "state"),
-        "S3_DATA_DIR": str(folder / "s3"),
-        "TMPDIR": str(folder),
-    }
+    settings = ministack_settings(folder, port) | {"S3_DATA_DIR": str(folder / "s3")}
     function_python = folder / "function-python"
-    own = " ".join(name for name in environment if name not in ("PATH", "TMPDIR", "AWS_DEFAULT_REGION"))
+    own = " ".join(settings.keys() - {"TMPDIR", "AWS_DEFAULT_REGION"})
     interpreter = ask_runtime("sys.executable")
     # -I and -S: no directory of the script, no site-packages, no PYTHON* variables.
     function_python.write_text(f'#!/bin/sh\nunset FUNCTION_PYTHON {own}\nexec "{interpreter}" -I -S "$@"\n')
@@ -80,28 +65,16 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     child = Child(
         "ministack",
         [EMULATORS, "-I", Path(__file__).with_name("launcher.py")],
-        environment | {"FUNCTION_PYTHON": str(function_python)},
+        settings | {"PATH": "/usr/bin:/bin", "FUNCTION_PYTHON": str(function_python)},
         folder,
     )
     try:
         endpoint = f"http://{ports.LOOPBACK}:{port}"
-        _await(child, f"{endpoint}/_ministack/health")
+        await_ready_at(child, f"{endpoint}/_ministack/health")
         yield endpoint
     finally:
         child.terminate()
         child.wait()
-
-
-def _await(child: Child, url: str) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline:
-        child.ensure_running()
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise AssertionError(f"not ready: {child.log.read_text()}")
 
 
 @pytest.fixture(scope="session")
