@@ -31,12 +31,13 @@ _STOP_SECONDS = 10
 
 OURS, DEBIAN = "skopeo copy from moorage", "skopeo copy from Debian's docker-registry"
 RAW, DIRECT = "raw GETs through the S3 front", "raw GETs from SeaweedFS itself"
-FOLDER = "skopeo copy from a folder"
+CURL, FOLDER = "curl by way of moorage", "skopeo copy from a folder"
 _BOUNDS = {
     OURS: "the store's bytes, and SHA-256 of each in skopeo",
     DEBIAN: "its own disk, and SHA-256 of each byte in skopeo",
     RAW: "SeaweedFS and one relaying process, on two processors",
     DIRECT: "SeaweedFS",
+    CURL: "the raw GETs; before them a token, a manifest and a redirect for each blob",
     FOLDER: "what skopeo itself does with the bytes, without any network",
 }
 
@@ -61,14 +62,15 @@ def measure(cloud: Cloud, folder: Path, note: Callable[[str], None], rounds: int
             DEBIAN: lambda: _pull(f"docker://{other}/large:{TAG}", place, "--src-tls-verify=false"),
             RAW: lambda: _get(_urls(cloud, cloud.s3_front), place, made.size),
             DIRECT: lambda: _get(_urls(cloud, cloud.s3), place, made.size),
+            CURL: lambda: _get_by_redirects(cloud, folder, place, made.size),
             FOLDER: lambda: _pull(f"dir:{source}", place),
         }
         for contestant in contestants.values():
             contestant()
         runs = alternating(contestants, rounds, note)
     figures = [Figure(PART, name, "s", runs[name], bound) for name, bound in _BOUNDS.items()]
-    others = (DEBIAN, RAW, DIRECT)
-    return figures + [ratio(PART, f"moorage by {name}", runs[OURS], runs[name], _RATIO) for name in others]
+    pairs = ((OURS, DEBIAN), (OURS, FOLDER), (OURS, RAW), (CURL, RAW))
+    return figures + [ratio(PART, f"{one} / {other}", runs[one], runs[other], _RATIO) for one, other in pairs]
 
 
 def _pull(source: str, place: Path, *options: str) -> float:
@@ -89,18 +91,45 @@ def _skopeo(source: str, target: str, *options: str) -> None:
 
 
 def _get(urls: list[str], place: Path, size: int) -> float:
+    with _new(place):
+        started = time.perf_counter()
+        _curl(urls, place, size)
+        return time.perf_counter() - started
+
+
+def _get_by_redirects(cloud: Cloud, folder: Path, place: Path, size: int) -> float:
+    """A whole pull by a client that does nothing with the bytes but keep them."""
+    repository = f"{cloud.endpoint}/v2/{REPOSITORY}"
+    with _new(place):
+        started = time.perf_counter()
+        token = cloud.token(REPOSITORY)
+        header = folder / "authorization"
+        header.touch(mode=0o600)
+        header.write_text(f"Authorization: Bearer {token}", "utf-8")
+        url = f"{repository}/manifests/{TAG}"
+        manifest = urllib3.request("GET", url, headers={"Authorization": f"Bearer {token}"}).json()
+        blobs = [manifest["config"], *manifest["layers"]]
+        # curl keeps the header from the host that it is redirected to.
+        blob_urls = [f"{repository}/blobs/{blob['digest']}" for blob in blobs]
+        _curl(blob_urls, place, size, "--location", "--header", f"@{header}")
+        return time.perf_counter() - started
+
+
+def _curl(urls: list[str], place: Path, size: int, *options: str) -> None:
+    """GET each into a file.
+
+    Raises:
+        RuntimeError: what came is not as long as it should be.
+    """
     command = ["curl", "--silent", "--no-progress-meter", "--fail", "--parallel", "--parallel-max", _AT_ONCE]
+    command += options
     for at, url in enumerate(urls):
         command += ["--output", str(place / str(at)), url]
-    with _new(place):
-        place.mkdir()
-        started = time.perf_counter()
-        subprocess.run(command, check=True, timeout=_SECONDS)
-        seconds = time.perf_counter() - started
-        found = sum(path.stat().st_size for path in place.iterdir())
+    place.mkdir()
+    subprocess.run(command, check=True, timeout=_SECONDS)
+    found = sum(path.stat().st_size for path in place.iterdir())
     if found != size:
         raise RuntimeError(f"{found} bytes instead of {size}")
-    return seconds
 
 
 @contextmanager
