@@ -53,6 +53,12 @@ REMARKS = {
         "ctr",
         "expired token, pull",
     ): "stops, because it never asks for a second token; the cell is the next try",
+    (
+        "crane",
+        "expired token, push",
+    ): "gets another token at a request without a body; at one with a body it stops",
+    ("oras", "expired token, push"): "stops when the token expires between the two requests of an upload",
+    ("helm", "expired token, push"): "stops when the token expires between the two requests of an upload",
     ("regctl", "large layer"): "sends in chunks what is refused as a whole, so the layer arrives",
 }
 

@@ -126,6 +126,7 @@ class Redaction:
         """
         result: list[Exchange] = []
         group: list[tuple[str, int]] = []
+        exchanges = _repeats_joined(exchanges)
         for number, exchange in enumerate(exchanges):
             blob = _blob(exchange, uploads)
             if blob is not None:
@@ -138,6 +139,23 @@ class Redaction:
 
 def _is_manifest(sent: Sent) -> bool:
     return sent.method == "PUT" and "/manifests/" in sent.path
+
+
+def _repeats_joined(exchanges: list[Exchange]) -> list[Exchange]:
+    """A token that was asked for again, as connections do that know nothing of each other, directly after the first:
+    tokens that grant the same are as good as each other.
+    """
+    asked: dict[tuple[str, bytes], list[Exchange]] = {}
+    for exchange in exchanges:
+        if exchange.sent.path == "/token":
+            asked.setdefault((exchange.sent.target, exchange.sent.body), []).append(exchange)
+    result: list[Exchange] = []
+    for exchange in exchanges:
+        if exchange.sent.path == "/token":
+            result += asked.pop((exchange.sent.target, exchange.sent.body), [])
+        else:
+            result.append(exchange)
+    return result
 
 
 def _diffs(push: list[Exchange], manifest: dict[str, Any]) -> list[str]:
