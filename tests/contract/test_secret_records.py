@@ -39,6 +39,16 @@ def test_earlier_state_does_not_replace_a_later_one(records, generation):
     assert records.find_state("signing") == STATE
 
 
+def test_record_made_twice_is_made(records):
+    """The network may repeat the write when its answer was lost; whoever wrote it then ends the old keys."""
+    for _ in range(2):
+        assert records.record_state("signing", STATE)
+        assert records.record_bootstrap("a" * 64, 2, NOW)
+    assert not records.record_bootstrap("b" * 64, 2, NOW)
+    assert records.find_state("signing") == STATE
+    assert records.find_bootstrap() == "a" * 64
+
+
 def test_later_state_replaces_an_earlier_one(records):
     records.record_state("signing", STATE)
     later = replace(STATE, kid="kid-2", generation=6)

@@ -62,8 +62,9 @@ class MemorySecretRecords:
 
     def record_state(self, secret: str, state: SecretState) -> bool:
         self._writes.happen(f"state {secret}")
-        if secret in self.states and self.states[secret].generation >= state.generation:
-            return False
+        standing = self.states.get(secret)
+        if standing is not None and standing.generation >= state.generation:
+            return standing == state
         self.states[secret] = state
         return True
 
@@ -90,6 +91,6 @@ class MemorySecretRecords:
     def record_bootstrap(self, sha256: str, generation: int, created: datetime) -> bool:
         self._writes.happen("bootstrap")
         if self.bootstrap is not None and self.bootstrap[1] >= generation:
-            return False
+            return self.bootstrap == (sha256, generation)
         self.bootstrap = sha256, generation
         return True

@@ -385,7 +385,9 @@ class SecretRecords(Protocol):
         """What is in use as ``secret``; strongly consistent."""
 
     def record_state(self, secret: str, state: SecretState) -> bool:
-        """Record what is in use from now on; False, and nothing changed, if a later one is recorded."""
+        """Record what is in use from now on; False, and nothing changed, if a later one, or another of its
+        generation, is recorded.
+        """
 
     def publish_verification_key(self, key: PublicKey, created: datetime) -> None:
         """Publish a key, so that what its private half signs can be verified."""

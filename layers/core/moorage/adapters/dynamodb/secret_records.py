@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from moorage.adapters import keys
 from moorage.adapters.aws import Patience
-from moorage.adapters.dynamodb.rows import row
+from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.table import ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, PRESENT, put, update
 from moorage.ports import PublicKey, SecretState
@@ -46,7 +46,7 @@ class DynamoSecretRecords:
             "created": _epoch(state.created),
         }
         recorded = row(keys.secret_state(secret), "secret", attributes)
-        return self._holds(put(recorded, _LATER_GENERATION_WINS, generation=state.generation))
+        return self._records(recorded)
 
     def publish_verification_key(self, key: PublicKey, created: datetime) -> None:
         """Publish a key under its ``kid``; again changes nothing."""
@@ -76,7 +76,17 @@ class DynamoSecretRecords:
         """Record the verifier, unless a later one is."""
         attributes = {"sha256": sha256, "generation": generation, "created": _epoch(created)}
         recorded = row(keys.bootstrap(), "bootstrap", attributes)
-        return self._holds(put(recorded, _LATER_GENERATION_WINS, generation=generation))
+        return self._records(recorded)
+
+    def _records(self, recorded: Row) -> bool:
+        """Write unless a later generation is there."""
+        write = put(recorded, _LATER_GENERATION_WINS, generation=recorded["generation"])
+        try:
+            self._table.write(write)
+        except ConditionFailed as failed:
+            # The answer to this very write may have been lost, and the write repeated on the way.
+            return failed.rows[0] == recorded
+        return True
 
     def _holds(self, write: Write) -> bool:
         """Write; whether the condition held."""
