@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.clients import accounts, cloud, helm, image, matrix, recorder
-from tests.clients.artifacts import Oras, Regctl
 from tests.clients.cloud import Account, Cloud
-from tests.clients.command import Outcome
-from tests.clients.containerd import Ctr
-from tests.clients.daemonless import Crane, Skopeo
-from tests.clients.docker import Docker
 from tests.clients.drivers import Driver
-from tests.clients.helm import Helm
-from tests.clients.libpod import Buildah, Podman
+from tests.clients.roster import MAKERS, parsed_version
 from tests.clients.subject import Pushed, Subject, content
-
-Maker = Callable[[Path, Path, ExitStack], Driver]
-
-MAKERS: dict[str, Maker] = {
-    "docker": Docker,
-    "ctr": Ctr,
-    "skopeo": lambda folder, _log, _stack: Skopeo(folder),
-    "podman": lambda folder, _log, _stack: Podman(folder),
-    "buildah": lambda folder, _log, _stack: Buildah(folder),
-    "crane": lambda folder, _log, _stack: Crane(folder),
-    "oras": lambda folder, _log, _stack: Oras(folder),
-    "regctl": lambda folder, _log, _stack: Regctl(folder),
-    "helm": lambda folder, _log, _stack: Helm(folder),
-}
-
-
-_VERSION = re.compile(r"v?\d+(\.\d+)+[\w.+~-]*")
-
-
-def parsed_version(version: Outcome) -> str:
-    """The first version in what a client prints."""
-    found = _VERSION.search(version.output)
-    assert version.exit_code == 0, version
-    assert found, version
-    return found[0]
 
 
 def pytest_configure() -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from tests.clients import cloud, matrix, relay
 from tests.clients.command import Outcome
-from tests.clients.conftest import MAKERS, parsed_version
 from tests.clients.image import TAG
 from tests.clients.redaction import Redaction
 from tests.clients.relay import Exchange, Relay
+from tests.clients.roster import MAKERS, parsed_version
 from tests.clients.subject import content
 from tests.protocol.transcript import FOLDER, Transcript
 
