@@ -20,7 +20,7 @@ from bench.figures import Figure, alternating, ratio
 from local import ports
 
 PART = "pull of 200 MB"
-ROUNDS = 5
+ROUNDS = 9
 REPOSITORY = "demo/large"
 TAG = "v1"
 _LAYERS, _LAYER_BYTES = 4, 50_000_000
