@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httptools
 import pytest
 
 from tests.clients import command, image, matrix, recorder, relay
@@ -47,9 +48,26 @@ def test_image_a_changed_blob_is_noticed(made: image.Image, tmp_path: Path) -> N
         image.layers_of(copy)
 
 
+class Answering:
+    """Says 200 on a connection once per request, however many pieces it comes in."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._parser = httptools.HttpRequestParser(self)
+
+    def feed(self, piece: bytes) -> None:
+        if piece.startswith(b"\x16\x03"):
+            self.on_message_complete()
+        else:
+            self._parser.feed_data(piece)
+
+    def on_message_complete(self) -> None:
+        self._peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
 @pytest.fixture
 def upstream() -> Iterator[str]:
-    """A server that answers each connection's first bytes with 200 and no body, again and again."""
+    """A server that answers each whole request, and bytes that are none, with 200 and no body."""
 
     def serve(listener: socket.socket) -> None:
         while True:
@@ -58,8 +76,9 @@ def upstream() -> Iterator[str]:
             except OSError:
                 return
             with peer:
-                while peer.recv(1 << 16):
-                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                answering = Answering(peer)
+                while piece := peer.recv(1 << 16):
+                    answering.feed(piece)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
