@@ -28,7 +28,9 @@ def table(page: str, heading: str) -> list[tuple[str, ...]]:
 
 def test_every_route_and_its_action_stand_in_the_reference_and_no_other():
     documented = {
-        (row[0], row[1].strip("`"), row[2]) for row in table(API, "Endpoints of the registry") if "any token" not in row
+        (row[0], row[1].strip("`"), row[2])
+        for row in table(API, "Endpoints of the registry")
+        if "any token" not in row
     }
     routes = {
         (endpoint.method, re.sub(r":path", "", path.pattern), endpoint.action.value)
@@ -53,7 +55,9 @@ def test_the_tree_of_errors_in_its_docstring_is_the_tree_of_classes():
     assert sorted(drawn) == sorted(walk(RegistryError))
 
 
-@pytest.mark.parametrize("limit", [MAX_BODY_SIZE, MAX_CHUNKED_BLOB_SIZE, MAX_CHUNKS, MAX_MANIFEST_SIZE, MAX_REFERENCES])
+@pytest.mark.parametrize(
+    "limit", [MAX_BODY_SIZE, MAX_CHUNKED_BLOB_SIZE, MAX_CHUNKS, MAX_MANIFEST_SIZE, MAX_REFERENCES]
+)
 def test_every_limit_stands_in_the_reference(limit):
     assert f"{limit:,}" in API.split("## Limits\n", 1)[1].split("\n## ", 1)[0]
 
@@ -70,7 +74,7 @@ _Template.add_multi_constructor("!", lambda loader, suffix, node: suffix)
 
 
 def test_the_settings_of_each_function_are_those_that_the_template_sets():
-    template = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Template)  # noqa: S506
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Template)
     everywhere = template["Globals"]["Function"]["Environment"]["Variables"]
     expected = set()
     for resource in template["Resources"].values():
@@ -79,7 +83,9 @@ def test_the_settings_of_each_function_are_those_that_the_template_sets():
             own = resource["Properties"].get("Environment", {}).get("Variables", {})
             expected |= {(function, name) for name in {**everywhere, **own}}
     documented = {(row[0], row[1].strip("`")) for row in table(API, "Settings")}
-    assert documented == {(function, name) for function, name in expected if not name.startswith("POWERTOOLS")}
+    assert documented == {
+        (function, name) for function, name in expected if not name.startswith("POWERTOOLS")
+    }
 
 
 def test_every_row_type_of_the_key_module_stands_in_the_data_model():
@@ -93,8 +99,14 @@ def test_make_targets_named_in_the_pages_exist():
     makefiles = "".join(path.read_text() for path in [ROOT / "Makefile", *(ROOT / "make").glob("*.mk")])
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefiles, re.MULTILINE))
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    named = {name for page in pages for name in re.findall(r"`(?:[A-Z]+=\S+ )*make ([a-z][a-z-]*)", page.read_text())}
-    named |= {name for page in pages for name in re.findall(r"^make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)}
+    named = {
+        name
+        for page in pages
+        for name in re.findall(r"`(?:[A-Z]+=\S+ )*make ([a-z][a-z-]*)", page.read_text())
+    }
+    named |= {
+        name for page in pages for name in re.findall(r"^make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)
+    }
     assert {"run", "test"} <= named
     assert named <= targets
 
