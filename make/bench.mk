@@ -6,5 +6,5 @@ PART ?=
 .PHONY: bench
 
 bench: $(DEV_READY) $(EMULATORS_READY) ## figures into results/bench.json and docs/performance.md (PART=warm)
-	@bench/install.sh
+	@make/packages.sh curl docker-registry skopeo
 	@.venv/bin/python -m bench $(PART)

@@ -51,7 +51,7 @@ WITH_CLIENTS = $(AS_ROOT) env PYTHONDONTWRITEBYTECODE=1 CRANE='$(CURDIR)/$(CRANE
 	REGCTL='$(CURDIR)/$(REGCTL)' HELM='$(CURDIR)/$(HELM)' .venv/bin/python -m
 
 clients: $(DEV_READY) $(EMULATORS_READY) $(GO_CLIENTS) ## real clients against the local cloud (as root; installs them)
-	@tests/clients/install/packages.sh
+	@make/packages.sh docker.io containerd podman buildah skopeo
 	@start=$$(date +%s); $(WITH_CLIENTS) pytest -p no:cacheprovider tests/clients; status=$$?; \
 		$(WITH_CLIENTS) tests.clients.matrix && test $$status = 0; status=$$?; \
 		echo "clients: the cases took $$(( $$(date +%s) - start )) s"; exit $$status

@@ -3,5 +3,5 @@
 .PHONY: golden
 
 golden: $(DEV_READY) $(EMULATORS_READY) $(GO_CLIENTS) ## record anew what the clients say (as root; CLIENT=docker for one)
-	@tests/clients/install/packages.sh
+	@make/packages.sh docker.io containerd podman buildah skopeo
 	@$(WITH_CLIENTS) tests.clients.golden $(CLIENT)

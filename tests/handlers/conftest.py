@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -70,6 +70,7 @@ class Functions:
     """The functions over one table and bucket; each is started when it is first called."""
 
     settings: dict[str, str]
+    program: ClassVar[str] = ENVIRONMENT
     _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
@@ -94,7 +95,7 @@ class Functions:
     def _start(self, function: str) -> subprocess.Popen[str]:
         places = (ROOT / "functions" / function, ROOT / "layers" / "core")
         process = subprocess.Popen(
-            [sys.executable, "-c", ENVIRONMENT],
+            [sys.executable, "-c", self.program],
             cwd="/",
             env=self.settings | {"PYTHONPATH": os.pathsep.join(map(str, places)), "PATH": os.environ["PATH"]},
             stdin=subprocess.PIPE,

@@ -57,6 +57,7 @@ print(json.dumps(keys))
 class Counted(Functions):
     """Functions that note, in ``sent``, what the last invocation asked of AWS."""
 
+    program = COUNTING
     sent: list[str] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
     """What the last invocation gave back, as it stands."""
@@ -65,19 +66,6 @@ class Counted(Functions):
         told = super().invoke(function, event)
         self.sent, self.raw = told["sent"], told["answer"]
         return self.raw
-
-    def _start(self, function: str) -> subprocess.Popen[str]:
-        places = (ROOT / "functions" / function, ROOT / "layers" / "core")
-        process = subprocess.Popen(
-            [sys.executable, "-c", COUNTING],
-            cwd="/",
-            env=self.settings | {"PYTHONPATH": os.pathsep.join(map(str, places)), "PATH": os.environ["PATH"]},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._running[function] = process
-        return process
 
     def http(
         self,

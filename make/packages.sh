@@ -1,9 +1,11 @@
 #!/bin/sh
-# Install what `make bench` measures beside the registry, from Debian: skopeo, docker-registry, curl. Safe to run
-# again. The registry's package starts a service at once; a policy that forbids every start stands meanwhile.
+# Install packages of Debian: packages.sh NAME... Safe to run again.
+#
+# Some of them start services at once; the tests run their own daemons in folders of their own, so a policy
+# that forbids every start stands while they are installed.
 set -eu
 
-packages="curl docker-registry skopeo"
+packages=$*
 as_root=
 [ "$(id -u)" = 0 ] || as_root="sudo"
 
