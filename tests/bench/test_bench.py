@@ -1,5 +1,6 @@
 """The figures are of what they say: real answers, every contestant in every round, a table that shows them."""
 
+import asyncio
 import base64
 import json
 import socket
@@ -20,6 +21,16 @@ REPORT = Report(
     {"date": "today", "processor": "p", "processors": "2", "load": "0.1", "python": "3"},
     [FIGURE, replace(FIGURE, part="start", unit="")],
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def event_loop():
+    """The handlers take the thread's event loop, or make one that nobody would close."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(scope="module")
