@@ -37,6 +37,8 @@ _PATIENCE = Patience(read_seconds=6.0)
 _ABSENT = frozenset({"404", "NoSuchKey"})
 _PIECE = 1024 * 1024
 _BATCH = 1000
+# As many as are read side by side: beyond its pool, botocore makes a connection for each call and drops it.
+_READ_TOGETHER = 16
 # A redirect is followed at once, but a client on a slow line comes back to it for the rest of a layer.
 _GET_SECONDS = 600
 _PUT_SECONDS = 300
@@ -311,6 +313,7 @@ def _create(addressing_style: AddressingStyle, patience: Patience) -> S3Client:
         s3={"addressing_style": addressing_style, "us_east_1_regional_endpoint": "regional"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        max_pool_connections=_READ_TOGETHER,
     )
     client: S3Client = create_client("s3", patience, config)
     client.meta.events.register_first("before-endpoint-resolution.s3", _stay_regional)
