@@ -52,9 +52,9 @@ MUTATIONS = (
     ),
     Mutation(
         check="digest of a blob",
-        module="services/uploads.py",
-        original="if asked.hexdigest() != digest.encoded:",
-        changed="if False:",
+        module="domain/digests.py",
+        original="return sha256.hexdigest() if asked.hexdigest() == self.encoded else None",
+        changed="return sha256.hexdigest()",
         guards=(
             "tests/protocol/test_push_blobs.py::test_content_of_another_digest_is_refused_however_it_comes",
         ),

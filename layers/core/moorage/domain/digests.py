@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -90,6 +90,14 @@ class Digest:
         running = algorithm.new()
         running.update(content)
         return cls(algorithm, running.hexdigest())
+
+    def prove(self, pieces: Iterable[bytes]) -> str | None:
+        """SHA-256, in hexadecimal, of the content that ``pieces`` make if it has this digest, else None."""
+        asked, sha256 = self.algorithm.new(), Algorithm.SHA256.new()
+        for piece in pieces:
+            asked.update(piece)
+            sha256.update(piece)
+        return sha256.hexdigest() if asked.hexdigest() == self.encoded else None
 
     def matches(self, content: bytes) -> bool:
         """Whether ``content`` has this digest."""

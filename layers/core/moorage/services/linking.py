@@ -72,12 +72,15 @@ class Linking:
             BlobUploadUnknown: the session was closed or cancelled meanwhile; nothing was linked.
             WriteConflict: the blob is being deleted again and again at the same time.
         """
+        # Asked before, so that no reference is left at an object that is condemned already.
+        return self._link(repository, digest, key, closing) if self._live(key) else None
+
+    def _link(
+        self, repository: Repository, digest: Digest, key: str, closing: UploadSession | None
+    ) -> BlobLink | None:
         for _ in range(_ATTEMPTS):
-            # Asked before, so that no reference is left at an object that is condemned already, and again
-            # after, because only from then on does the reference keep it from being condemned.
-            if self._live(key) is None:
-                return None
             self._blobs.add_reference(key, repository, digest)
+            # Asked after, because only from now on does the reference keep it from being condemned.
             stored = self._live(key)
             if stored is None:
                 return None
@@ -96,7 +99,7 @@ class Linking:
             BlobUploadUnknown: the session was closed or cancelled meanwhile, or its object is condemned.
         """
         self._blobs.add_object(stored)
-        link = self.link(session.repository, digest, stored.key, closing=session)
+        link = self._link(session.repository, digest, stored.key, session)
         if link is None:
             raise BlobUploadUnknown("the upload has expired; begin it again")
         self._blobs.put_organisation_blob(session.repository.org, link)
@@ -151,8 +154,4 @@ class Linking:
         if head.size > _HASHED_IN_A_REQUEST:
             _log.warning("stored object cannot be verified in a request", extra={"size": head.size})
             return None
-        asked, sha256 = digest.algorithm.new(), Algorithm.SHA256.new()
-        for piece in self._storage.read(key) or ():
-            asked.update(piece)
-            sha256.update(piece)
-        return sha256.hexdigest() if asked.hexdigest() == digest.encoded else None
+        return digest.prove(self._storage.read(key) or ())

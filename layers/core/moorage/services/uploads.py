@@ -189,13 +189,10 @@ class Uploads:
 
     def _hash(self, session: UploadSession, digest: Digest, body: bytes) -> str:
         """SHA-256 of all that the session has received and ``body``, if that content has ``digest``."""
-        asked, sha256 = digest.algorithm.new(), Algorithm.SHA256.new()
-        for piece in self._content(session, body):
-            asked.update(piece)
-            sha256.update(piece)
-        if asked.hexdigest() != digest.encoded:
+        sha256 = digest.prove(self._content(session, body))
+        if sha256 is None:
             raise _mismatch()
-        return sha256.hexdigest()
+        return sha256
 
     def _content(self, session: UploadSession, body: bytes) -> Iterator[bytes]:
         for content in read_ahead(self._storage, [chunk.key for chunk in session.chunks]):

@@ -50,7 +50,7 @@ class Resource:
 
     def _respond(self, request: Request, body: bytes) -> Response:
         try:
-            handler = self.methods.get(request.method)
+            handler = self._handler(request.method)
             if handler is None:
                 return _method_unsupported(request, self.methods)
             return handler(request, body)
@@ -63,6 +63,9 @@ class Resource:
             # The last line: whatever happens, the client gets the documented shape and no internals.
             _log.exception("request failed")
             return internal_error_response(request_id(request))
+
+    def _handler(self, method: str) -> Handler | None:
+        return self.methods.get(method)
 
     def _log(self, request: Request, response: Response, seconds: float) -> None:
         state = request.state
@@ -96,9 +99,8 @@ class NotFound(Resource):
     def __init__(self) -> None:
         super().__init__("unknown", {})
 
-    def _respond(self, request: Request, body: bytes) -> Response:
-        self.methods = {request.method: endpoint_unknown}
-        return super()._respond(request, body)
+    def _handler(self, _: str) -> Handler:
+        return endpoint_unknown
 
 
 def _method_unsupported(request: Request, methods: Mapping[str, Handler]) -> Response:
