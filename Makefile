@@ -23,7 +23,7 @@ EMULATORS_READY := .venv-emulators/ready.stamp
 # What `make check` runs, in this order; the files in make/ add theirs.
 CHECKS := lint types test
 # These need foreign programs and have targets of their own.
-T ?= tests --ignore=tests/clients --ignore=tests/conformance --ignore=tests/deploy
+T ?= tests --ignore=tests/clients --ignore=tests/conformance --ignore=tests/deploy --ignore=tests/edge_njs
 
 include $(wildcard make/*.mk)
 
@@ -33,15 +33,17 @@ help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
 run: $(LOCAL_READY) $(EMULATORS_READY) ## the whole registry on this machine (PORT=5000, STATE=.local/state)
-	@PORT='$(PORT)' STATE='$(STATE)' DOMAIN='$(DOMAIN)' exec .venv/bin/python -m local
+	@PORT='$(PORT)' STATE='$(STATE)' DOMAIN='$(DOMAIN)' FRONT_DOOR='$(FRONT_DOOR)' exec .venv/bin/python -m local
 
-fmt: $(DEV_READY) ## rewrite the code in the project's format
+fmt: $(DEV_READY) ## rewrite the code in the project's format, and the edge functions into the template
 	.venv/bin/ruff check --fix-only --quiet .
 	.venv/bin/ruff format .
+	.venv/bin/python make/edge.py
 
 lint: $(DEV_READY) ## style and known mistakes
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/python make/edge.py --check
 
 types: $(DEV_READY) ## strict type check
 	.venv/bin/mypy

@@ -1,6 +1,6 @@
 """`python -m bench [PART…]`: measure, print, and keep the figures in results/bench.json.
 
-Parts: warm, start, cloud (throughput and pull). Those that are not named keep their last figures.
+Parts: warm, start, cloud (throughput and pull), push. Those that are not named keep their last figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import cloud, page, pull, start, throughput, warm
+from bench import cloud, page, pull, push, start, throughput, warm
 from bench.figures import Figure, Report
 
 Note = Callable[[str], None]
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     figures: list[Figure] = []
     for name in arguments or PARTS:
         figures += PARTS[name](functools.partial(_note, name))
-    report = Report(_machine(), _merged(figures))
+    report = _merged(figures)
     report.save()
     for figure in report.figures:
         print(page.line(figure))
@@ -44,23 +44,34 @@ def _on_a_cloud(note: Note) -> list[Figure]:
             return throughput.measure(running, note) + pull.measure(running, folder, note)
 
 
+def _pushes(note: Note) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
+        folder = Path(name)
+        with cloud.running(folder / "state", TRAFFIC="1") as running:
+            return push.measure(running, folder, note)
+
+
 PARTS: dict[str, Callable[[Note], list[Figure]]] = {
     "warm": warm.measure,
     "start": start.measure,
     "cloud": _on_a_cloud,
+    "push": _pushes,
 }
 
 
-def _merged(figures: Sequence[Figure]) -> list[Figure]:
+def _merged(figures: Sequence[Figure]) -> Report:
     """The new figures, and those of the last time that are of other parts."""
     try:
-        before = Report.load().figures
+        before = Report.load()
     except FileNotFoundError:
-        before = ()
-    parts = {figure.part for figure in figures}
-    kept = [figure for figure in before if figure.part not in parts]
-    order = [warm.PART, start.PART, throughput.PART, pull.PART]
-    return sorted([*figures, *kept], key=lambda figure: order.index(figure.part))
+        before = Report({}, ())
+    machine = _machine()
+    new = {figure.part: machine for figure in figures}
+    kept = [figure for figure in before.figures if figure.part not in new]
+    order = [warm.PART, start.PART, throughput.PART, pull.PART, push.PART]
+    return Report(
+        {**before.machines, **new}, sorted([*figures, *kept], key=lambda figure: order.index(figure.part))
+    )
 
 
 def _machine() -> dict[str, str]:

@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 
 import botocore.session
 import urllib3
+from botocore.config import Config
 
 from bench.functions import ROOT
 from local import ports
@@ -31,15 +32,17 @@ _CHUNK = 4 * 1024 * 1024
 class Cloud:
     """A running local cloud; ``dynamodb`` and ``s3`` are its emulators, ``s3_front`` what redirects lead to.
 
-    Who has the access key gets at both.
+    Who has the access key gets at both; ``volumes`` is where SeaweedFS keeps account of its files.
     """
 
+    state: Path
     endpoint: str
     username: str
     password: str
     dynamodb: str
     s3: str
     s3_front: str
+    volumes: str
     access_key: str
     secret_key: str
 
@@ -54,6 +57,20 @@ class Cloud:
             config=config,
         )
 
+    def bucket(self, endpoint: str) -> tuple[Any, str]:
+        """A client of the storage that signs for this endpoint, and the name of the registry's bucket."""
+        config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+        client = self.client("s3", endpoint, config)
+        (bucket,) = client.list_buckets()["Buckets"]
+        return client, bucket["Name"]
+
+    def drop_objects(self) -> None:
+        """Remove all that the bucket holds, and from the disk what was removed before."""
+        client, bucket = self.bucket(self.s3)
+        for each in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
+            client.delete_object(Bucket=bucket, Key=each["Key"])
+        checked(urllib3.request("GET", f"{self.volumes}/vol/vacuum?garbageThreshold=0.01"), 200)
+
     def token(self, repository: str) -> str:
         """A token for everything in a repository."""
         answer = urllib3.request(
@@ -62,7 +79,7 @@ class Cloud:
             fields={"service": "bench", "scope": f"repository:{repository}:pull,push"},
             headers={"Authorization": f"Basic {self.basic}"},
         )
-        token: str = _checked(answer, 200).json()["token"]
+        token: str = checked(answer, 200).json()["token"]
         return token
 
     @property
@@ -76,12 +93,12 @@ class Cloud:
             self._upload(repository, blob)
         headers = {"Authorization": f"Bearer {self.token(repository)}", "Content-Type": media_type}
         url = f"{self.endpoint}/v2/{repository}/manifests/{tag}"
-        _checked(urllib3.request("PUT", url, body=manifest, headers=headers), 201)
+        checked(urllib3.request("PUT", url, body=manifest, headers=headers), 201)
 
     def _upload(self, repository: str, blob: bytes) -> None:
         authorization = {"Authorization": f"Bearer {self.token(repository)}"}
         start = f"{self.endpoint}/v2/{repository}/blobs/uploads/"
-        answer = _checked(urllib3.request("POST", start, headers=authorization), 202)
+        answer = checked(urllib3.request("POST", start, headers=authorization), 202)
         for offset in range(0, len(blob), _CHUNK):
             chunk = blob[offset : offset + _CHUNK]
             headers = {
@@ -90,21 +107,28 @@ class Cloud:
                 "Content-Range": f"{offset}-{offset + len(chunk) - 1}",
             }
             location = urljoin(start, answer.headers["Location"])
-            answer = _checked(urllib3.request("PATCH", location, body=chunk, headers=headers), 202)
+            answer = checked(urllib3.request("PATCH", location, body=chunk, headers=headers), 202)
         location = urljoin(start, answer.headers["Location"])
         digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"
-        _checked(urllib3.request("PUT", f"{location}?digest={digest}", headers=authorization), 201)
+        checked(urllib3.request("PUT", f"{location}?digest={digest}", headers=authorization), 201)
 
 
-def _checked(answer: urllib3.BaseHTTPResponse, status: int) -> urllib3.BaseHTTPResponse:
-    if answer.status != status:
+def checked(answer: urllib3.BaseHTTPResponse, *statuses: int) -> urllib3.BaseHTTPResponse:
+    """The answer.
+
+    Raises:
+        RuntimeError: it has another status.
+    """
+    if answer.status not in statuses:
         raise RuntimeError(f"{answer.url}: {answer.status} {answer.data[:500]!r}")
     return answer
 
 
 @contextmanager
-def running(state: Path) -> Iterator[Cloud]:
+def running(state: Path, **settings: str) -> Iterator[Cloud]:
     """A local cloud with its state in a folder that is new; it is stopped on the way out.
+
+    ``settings`` are further variables of its environment.
 
     Raises:
         RuntimeError: it did not start; its output is beside the folder.
@@ -115,7 +139,7 @@ def running(state: Path) -> Iterator[Cloud]:
         process = subprocess.Popen(
             [sys.executable, "-m", "local"],
             cwd=ROOT,
-            env={**os.environ, "PORT": str(port), "S3_PORT": str(s3_port), "STATE": str(state)},
+            env={**os.environ, "PORT": str(port), "S3_PORT": str(s3_port), "STATE": str(state), **settings},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -142,12 +166,14 @@ def _found(state: Path, s3_port: int) -> Cloud:
     gateway = _words(state, "ministack", "environ")
     options = _words(state, "seaweedfs", "cmdline")
     return Cloud(
+        state=state,
         endpoint=login["endpoint"],
         username=login["username"],
         password=login["password"],
         dynamodb=f"http://{ports.LOOPBACK}:{_value(gateway, 'GATEWAY_PORT=')}",
         s3=f"http://{ports.LOOPBACK}:{_value(options, '-s3.port=')}",
         s3_front=f"http://{ports.LOOPBACK}:{s3_port}",
+        volumes=f"http://{ports.LOOPBACK}:{_value(options, '-master.port=')}",
         access_key=key["id"],
         secret_key=key["secret"],
     )

@@ -29,9 +29,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Report:
-    """All figures, and the machine and time that they are of."""
+    """All figures, and for each part the machine and time that they are of."""
 
-    machine: Mapping[str, str]
+    machines: Mapping[str, Mapping[str, str]]
     figures: Sequence[Figure]
 
     def save(self) -> None:
@@ -48,7 +48,7 @@ class Report:
         """
         stored = json.loads(FILE.read_text("utf-8"))
         figures = [Figure(**{**each, "runs": tuple(each["runs"])}) for each in stored["figures"]]
-        return cls(stored["machine"], figures)
+        return cls(stored["machines"], figures)
 
 
 def alternating(

@@ -1,7 +1,8 @@
-"""The table in docs/performance.md, made from the last figures: `python -m bench.page [--check]`."""
+"""The tables in docs/performance.md, made from the last figures: `python -m bench.page [--check]`."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from itertools import groupby
@@ -20,41 +21,49 @@ def line(figure: Figure) -> str:
     return f"{figure.part:22} {figure.name:62} {value:>12}   {_spread(figure):19} {figure.bound}"
 
 
-def table(report: Report) -> str:
-    """All figures as Markdown."""
-    machine = report.machine
-    place = f"{machine['processors']} processors ({machine['processor']}) under a load of {machine['load']}"
-    lines = [f"Measured {machine['date']} on {place}, with Python {machine['python']}."]
+def tables(report: Report) -> dict[str, str]:
+    """The figures of each part as Markdown, by their heading."""
+    made = {}
     for part, figures in groupby(report.figures, key=lambda figure: figure.part):
-        lines += ["", f"**{part[0].upper()}{part[1:]}**", ""]
+        machine = report.machines[part]
+        place = (
+            f"{machine['processors']} processors ({machine['processor']}) under a load of {machine['load']}"
+        )
+        heading = f"**{part[0].upper()}{part[1:]}**"
+        lines = [heading, "", f"Measured {machine['date']} on {place}, with Python {machine['python']}.", ""]
         lines += ["| figure | median | runs: least to most | bound by |", "| --- | --: | --- | --- |"]
         lines += [
             f"| {figure.name} | {_number(figure.median)} {figure.unit} | {_spread(figure)} | {figure.bound} |"
             for figure in figures
         ]
-    return "\n".join(lines)
+        made[heading] = "\n".join(lines)
+    return made
 
 
 def write(report: Report) -> None:
-    """Put the table into the page."""
-    PAGE.write_text(_with(PAGE.read_text("utf-8"), table(report)), "utf-8")
+    """Put the tables into the page; those of parts that the report does not have stay as they are."""
+    PAGE.write_text(_with(PAGE.read_text("utf-8"), tables(report)), "utf-8")
 
 
 def is_current(report: Report) -> bool:
-    """Whether the page has the table that the figures make."""
+    """Whether the page has the tables that the figures make."""
     text = PAGE.read_text("utf-8")
-    return text == _with(text, table(report))
+    return text == _with(text, tables(report))
 
 
-def _with(text: str, made: str) -> str:
+def _with(text: str, made: dict[str, str]) -> str:
     before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    found, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{PAGE} has lost the marks around its table")
-    return f"{before}{BEGIN}\n{made}\n{END}{after}"
+        raise ValueError(f"{PAGE} has lost the marks around its tables")
+    standing = re.findall(r"^\*\*.*?(?=\s*(?:^\*\*|\Z))", found, re.DOTALL | re.MULTILINE)
+    sections = {section.partition("\n")[0]: section for section in standing} | made
+    return "\n\n".join([f"{before}{BEGIN}", *sections.values(), f"{END}{after}"])
 
 
 def _number(value: float) -> str:
+    if value == 0:
+        return "0"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004
 
 
@@ -63,7 +72,7 @@ def _spread(figure: Figure) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the table, or with ``--check`` only say whether it is current."""
+    """Write the tables, or with ``--check`` only say whether it is current."""
     report = Report.load()
     if "--check" in arguments:
         if is_current(report):

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from botocore.config import Config
 
 from bench import image
 from bench.cloud import Cloud
 from bench.figures import Figure, alternating, ratio
-from local import ports
+from bench.peers import docker_registry
 
 PART = "pull of 200 MB"
 ROUNDS = 9
@@ -27,7 +26,6 @@ _LAYERS, _LAYER_BYTES = 4, 50_000_000
 # As skopeo does.
 _AT_ONCE = "6"
 _SECONDS = 120
-_STOP_SECONDS = 10
 
 OURS, DEBIAN = "skopeo copy from moorage", "skopeo copy from Debian's docker-registry"
 RAW, DIRECT = "raw GETs through the S3 front", "raw GETs from SeaweedFS itself"
@@ -144,12 +142,10 @@ def _new(place: Path) -> Iterator[None]:
 
 def _urls(cloud: Cloud, endpoint: str) -> list[str]:
     """Presigned URLs of all objects that the image's blobs are: the large ones, and its configuration."""
-    config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
-    client = cloud.client("s3", endpoint, config)
-    (bucket,) = client.list_buckets()["Buckets"]
-    objects: list[Any] = client.list_objects_v2(Bucket=bucket["Name"], Prefix="api/")["Contents"]
+    client, bucket = cloud.bucket(endpoint)
+    objects: list[Any] = client.list_objects_v2(Bucket=bucket, Prefix="api/")["Contents"]
     return [
-        client.generate_presigned_url("get_object", Params={"Bucket": bucket["Name"], "Key": each["Key"]})
+        client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": each["Key"]})
         for each in objects
     ]
 
@@ -160,37 +156,3 @@ def _login(folder: Path, cloud: Cloud) -> Path:
     host = cloud.endpoint.removeprefix("http://")
     path.write_text(json.dumps({"auths": {host: {"auth": cloud.basic}}}), "utf-8")
     return path
-
-
-@contextmanager
-def docker_registry(folder: Path) -> Iterator[str]:
-    """Debian's registry with its files in a folder; host and port. It is stopped on the way out."""
-    (port,) = ports.free(1)
-    config = {
-        "version": "0.1",
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "docker-registry")}},
-        "http": {"addr": f"{ports.LOOPBACK}:{port}"},
-    }
-    path = folder / "docker-registry.yml"
-    path.write_text(json.dumps(config), "utf-8")
-    with (folder / "docker-registry.log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", path], stdout=log, stderr=subprocess.STDOUT)
-    try:
-        _await_ready(f"http://{ports.LOOPBACK}:{port}/v2/")
-        yield f"{ports.LOOPBACK}:{port}"
-    finally:
-        process.terminate()
-        process.wait(_STOP_SECONDS)
-
-
-def _await_ready(url: str) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while True:
-        try:
-            if urllib3.request("GET", url, retries=False).status == 200:  # noqa: PLR2004
-                return
-        except urllib3.exceptions.HTTPError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.1)

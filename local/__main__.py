@@ -1,6 +1,8 @@
 """`python -m local`: the whole registry on this machine.
 
-Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30), DOMAIN (none).
+Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30), DOMAIN (none),
+FRONT_DOOR (on). For tests: S3_EVENTS, which disturbs events, TRAFFIC=1, which counts what enters the
+functions, and DROP_CHECKSUM=1, which loses the checksum of an upload between CloudFront and S3.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import sys
 from pathlib import Path
 
 from local import cloud
+from local.disturbance import Disturbance
 from local.emulators import ROOT
 from local.intrinsics import TemplateError
 from local.ports import PortTakenError
@@ -42,6 +45,10 @@ def _settings() -> cloud.Settings:
         s3_port=_port("S3_PORT"),
         save_seconds=float(os.environ.get("SAVE_SECONDS") or "30"),
         domain=os.environ.get("DOMAIN") or "",
+        front_door=os.environ.get("FRONT_DOOR") or "on",
+        drop_checksum=os.environ.get("DROP_CHECKSUM") == "1",
+        s3_events=Disturbance.parse(os.environ.get("S3_EVENTS") or ""),
+        traffic=os.environ.get("TRAFFIC") == "1",
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from local import emulators, ports
+from local.disturbance import Disturbance
 from local.state import StateFolder
+from local.webhook import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,14 @@ class Settings:
     save_seconds: float = 30.0
     domain: str = ""
     """The registry domain, below which each organisation has a host; none when it is empty."""
+    front_door: str = "on"
+    """Whether CloudFront stands before the HTTP API, "on" or "off"."""
+    drop_checksum: bool = False
+    """Whether CloudFront loses the checksum of an upload on the way to S3."""
+    s3_events: Disturbance = field(default_factory=Disturbance)
+    """How the events of S3 are disturbed."""
+    traffic: bool = False
+    """Whether what enters the functions is counted."""
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -47,12 +57,15 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         # Ports before anything is started: they are what fails most often.
         ports.listen(settings.port) as listener,
         ports.listen(settings.s3_port or 0) as s3_listener,
-        emulators.starting(state.folder("emulators"), save_seconds=settings.save_seconds) as await_ready,
+        Webhook() as webhook,
+        emulators.starting(
+            state.folder("emulators"), save_seconds=settings.save_seconds, webhook=webhook
+        ) as await_ready,
         suppress(asyncio.CancelledError),
     ):
         # The import takes seconds, in which the emulators can start.
         from local import service  # noqa: PLC0415
 
-        stack = service.declared(settings.root, settings.domain)
-        running = service.Service(settings.root, stack, state, await_ready())
+        stack = service.declared(settings.root, settings.domain, settings.front_door)
+        running = service.Service(settings, stack, state, await_ready(), webhook)
         asyncio.run(running.serve(listener, s3_listener, announce))

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def link(root: Path, folder: Path) -> Path:
-    """Fill a folder with links to what the lock file says the project depends on; the folder."""
+def link(root: Path, folder: Path, group: str | None = None) -> Path:
+    """Fill a folder with links to what the lock file says the project depends on, or what one of its
+    dependency groups adds to that; the folder.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     lock = tomllib.loads((root / "uv.lock").read_text("utf-8"))
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["name"]
-    for name in sorted(_closure(lock["package"], project)):
+    packages = _Packages(lock["package"])
+    ours = packages.closure(packages.needs(project))
+    wanted = packages.closure(packages.needs(project, group)) - ours if group else ours
+    for name in sorted(wanted):
         try:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
@@ -36,29 +41,42 @@ def link(root: Path, folder: Path) -> Path:
     return folder
 
 
-def _closure(packages: list[dict[str, Any]], project: str) -> set[str]:
-    """The names of all packages that the project needs, itself left out."""
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for package in packages:
-        by_name.setdefault(package["name"], []).append(package)
-    found: set[tuple[str, str]] = set()
-    open_ends = [(project, "")]
-    while open_ends:
-        name, extra = open_ends.pop()
-        if (name, extra) in found:
-            continue
-        found.add((name, extra))
-        for package in by_name[name]:
-            declared = package.get("optional-dependencies", {}).get(extra, []) if extra else _needs(package)
-            for dependency in declared:
-                open_ends.append((dependency["name"], ""))
-                open_ends += [(dependency["name"], wanted) for wanted in dependency.get("extra", [])]
-    return {name for name, _ in found} - {project}
+class _Packages:
+    """The packages of the lock file."""
+
+    def __init__(self, locked: list[dict[str, Any]]) -> None:
+        self._by_name: dict[str, list[dict[str, Any]]] = {}
+        for package in locked:
+            self._by_name.setdefault(package["name"], []).append(package)
+
+    def needs(self, project: str, group: str | None = None) -> list[dict[str, Any]]:
+        """What the project depends on, or one of its dependency groups."""
+        (package,) = self._by_name[project]
+        needs: list[dict[str, Any]] = (
+            package["dev-dependencies"][group] if group else package.get("dependencies", [])
+        )
+        return needs
+
+    def closure(self, needs: list[dict[str, Any]]) -> set[str]:
+        """The names of all packages that these need, and theirs."""
+        found: set[tuple[str, str]] = set()
+        open_ends = list(_wanted(needs))
+        while open_ends:
+            name, extra = open_ends.pop()
+            if (name, extra) in found:
+                continue
+            found.add((name, extra))
+            for package in self._by_name[name]:
+                optional = package.get("optional-dependencies", {}).get(extra, [])
+                open_ends += _wanted(optional if extra else package.get("dependencies", []))
+        return {name for name, _ in found}
 
 
-def _needs(package: dict[str, Any]) -> list[dict[str, Any]]:
-    needs: list[dict[str, Any]] = package.get("dependencies", [])
-    return needs
+def _wanted(needs: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The packages, and their extras, that a list of dependencies names."""
+    for dependency in needs:
+        yield dependency["name"], ""
+        yield from ((dependency["name"], extra) for extra in dependency.get("extra", []))
 
 
 def _top_level(distribution: importlib.metadata.Distribution) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import dependencies
 from local.custom_resources import CustomResources
+from local.event_sources import EventSource
 from local.functions import Function, Pool
 from local.http_api import Route
 from local.intrinsics import TemplateError
@@ -15,6 +16,7 @@ from local.limits import GATEWAY_SECONDS
 from local.resources import Resources
 from local.schedules import Schedule
 from local.template import code_folder
+from local.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +33,23 @@ class Deployment:
     """What became of a stack."""
 
     def __init__(
-        self, root: Path, stack: Stack, state: StateFolder, function_environment: Mapping[str, str]
+        self,
+        root: Path,
+        stack: Stack,
+        state: StateFolder,
+        function_environment: Mapping[str, str],
+        *,
+        traffic: bool = False,
     ) -> None:
-        """`function_environment` is what every function gets beside what the template gives it."""
+        """`function_environment` is what every function gets beside what the template gives it.
+
+        With `traffic`, what enters the functions is counted.
+        """
         self._root = root
         self._stack = stack
         self._state = state
         self._environment = function_environment
+        self._traffic = traffic
         self.pools: dict[str, Pool] = {}
         """By function ARN."""
 
@@ -89,6 +101,11 @@ class Deployment:
         schedules = [Schedule(self._stack, rule, self.pools) for rule in rules]
         return [schedule for schedule in schedules if schedule.enabled]
 
+    def event_sources(self) -> list[EventSource]:
+        """The queues that functions get their messages from."""
+        mappings = self._stack.of_kind("AWS::Lambda::EventSourceMapping")
+        return [EventSource(self._stack, mapping, self.pools) for mapping in mappings]
+
     def place(self) -> dict[str, str]:
         """What the events of the HTTP API say about it.
 
@@ -120,16 +137,25 @@ class Deployment:
         properties: dict[str, Any] = resource.properties
         name: str = self._stack.ref(resource.logical_id)
         variables = properties.get("Environment", {}).get("Variables", {})
+        folder = self._root / code_folder(properties["Code"])
+        own = []
+        if (folder / "Makefile").exists():
+            # Its build would install the locked packages of its own into it.
+            packages = self._state.folder("packages") / folder.name
+            own = [dependencies.link(self._root, packages, folder.name)]
         function = Function(
             name=name,
             arn=self._stack.attribute(resource.logical_id, "Arn"),
             handler=properties["Handler"],
-            folder=self._root / code_folder(properties["Code"]),
-            path=[layers[arn] for arn in properties.get("Layers", [])],
+            folder=folder,
+            path=[*own, *(layers[arn] for arn in properties.get("Layers", []))],
             environment={**self._environment, **{key: str(value) for key, value in variables.items()}},
             timeout=properties.get("Timeout", 3),
             memory_mb=properties.get("MemorySize", 128),
             log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
         )
         log = self._state.folder("logs") / f"{resource.logical_id}.log"
-        return Pool(function, log, _WORKERS_PER_FUNCTION)
+        traffic = (
+            Traffic(self._state.folder("traffic") / f"{resource.logical_id}.jsonl") if self._traffic else None
+        )
+        return Pool(function, log, _WORKERS_PER_FUNCTION, traffic)

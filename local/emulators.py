@@ -21,6 +21,8 @@ from local.state import write_private
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from local.webhook import Webhook
+
 ROOT = Path(__file__).resolve().parents[1]
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -72,26 +74,32 @@ class Emulators:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL": self.aws_endpoint_url,
             "AWS_ENDPOINT_URL_S3": s3_endpoint_url,
+            # An SDK puts the account before the host, which must be a name for that.
+            "AWS_ENDPOINT_URL_CLOUDFRONT_KEYVALUESTORE": self.aws_endpoint_url.replace(
+                ports.LOOPBACK, "localhost"
+            ),
         }
 
 
 @contextmanager
-def running(folder: Path, *, save_seconds: float = 30.0, keep: bool = True) -> Iterator[Emulators]:
+def running(
+    folder: Path, *, save_seconds: float = 30.0, keep: bool = True, webhook: Webhook | None = None
+) -> Iterator[Emulators]:
     """Both emulators with their data in this folder, ready to use; they are stopped on the way out.
 
     They save their state every `save_seconds`, and when they are stopped. With `keep=False` they are killed
-    instead, which is quicker and leaves the folder worthless.
+    instead, which is quicker and leaves the folder worthless. The webhook is told what is stored.
 
     Raises:
         StartError: one of them is not installed, ended, or did not get ready.
     """
-    with starting(folder, save_seconds=save_seconds, keep=keep) as await_ready:
+    with starting(folder, save_seconds=save_seconds, keep=keep, webhook=webhook) as await_ready:
         yield await_ready()
 
 
 @contextmanager
 def starting(
-    folder: Path, *, save_seconds: float = 30.0, keep: bool = True
+    folder: Path, *, save_seconds: float = 30.0, keep: bool = True, webhook: Webhook | None = None
 ) -> Iterator[Callable[[], Emulators]]:
     """Like `running`, for callers with something else to do until they wait for the emulators."""
     if not (_ENVIRONMENT / "bin" / "python").exists():
@@ -103,6 +111,8 @@ def starting(
     aws = f"http://{ports.LOOPBACK}:{aws_port}"
     s3 = f"http://{ports.LOOPBACK}:{free[0]}"
     children: list[Child] = []
+    if webhook:
+        webhook.configure(folder)
 
     def await_ready() -> Emulators:
         await_ready_at(children[1], f"{aws}/_ministack/health")

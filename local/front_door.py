@@ -31,13 +31,23 @@ class FrontDoor:
     """The ASGI application: one request in, one invocation, one response out."""
 
     def __init__(
-        self, routes: Sequence[Route], pools: Mapping[str, Pool], place: dict[str, str], storage: str
+        self,
+        routes: Sequence[Route],
+        pools: Mapping[str, Pool],
+        place: dict[str, str],
+        storage: str,
+        *,
+        host_header: str = "host",
     ) -> None:
-        """`pools` are by function ARN; `storage` is host and port of the S3 that redirects lead to."""
+        """`pools` are by function ARN; `storage` is host and port of the S3 that redirects lead to.
+
+        `host_header` holds the host that the client named.
+        """
         self._routes = routes
         self._pools = pools
         self._place = place
         self._storage = storage
+        self._host_header = host_header
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Answer one HTTP request, as ASGI wants it."""
@@ -111,7 +121,7 @@ class FrontDoor:
         Clients keep their token on a redirect within one host name, whatever the ports; on AWS, storage has a
         host name of its own.
         """
-        here = http_api.without_port(request.header("host")).lower()
+        here = http_api.without_port(request.header(self._host_header)).lower()
         name, _, port = self._storage.rpartition(":")
         if here != name:
             return response

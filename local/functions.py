@@ -23,6 +23,8 @@ from local.processes import StartError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from local.traffic import Traffic
+
 _LENGTH_BYTES = 4
 # Lambda gives 10 s; here all workers may start at once on a busy machine.
 _IMPORT_SECONDS = 60
@@ -74,9 +76,10 @@ class Function:
 class Pool:
     """The workers of one function: one event at a time each, more of them while all are busy."""
 
-    def __init__(self, function: Function, log: Path, size: int) -> None:
+    def __init__(self, function: Function, log: Path, size: int, traffic: Traffic | None = None) -> None:
         self.function = function
         self.log = log
+        self._traffic = traffic
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._free = asyncio.Semaphore(size)
@@ -116,6 +119,8 @@ class Pool:
 
     async def _exchange(self, payload: bytes, request_id: str) -> bytes:
         worker = await self._take()
+        if self._traffic:
+            self._traffic.count(payload)
         try:
             async with asyncio.timeout(self.function.timeout):
                 answer = await worker.exchange(payload, request_id)

@@ -43,25 +43,67 @@ class _Kind:
     name_property: str | None = None
     arn: str = ""
     ref_is_arn: bool = False
+    ref: str = ""
+    """What `Ref` gives, where it is neither the name nor the ARN."""
+    name_attribute: str = ""
+    ref_attribute: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """More attributes; besides the fields of the place, `{name}` and `{unique}`, 64 hexadecimal digits."""
 
 
 _HERE = "{region}:{account}"
+_UUID = "{unique:.8}-0000-4000-8000-{unique:.12}"
 _KINDS = {
-    "AWS::ApiGatewayV2::Api": _Kind(),
+    # API Gateway gives short ids of lower-case letters and digits.
+    "AWS::ApiGatewayV2::Api": _Kind(
+        attributes={"ApiEndpoint": "https://{unique:.10}.execute-api.{region}.amazonaws.com"}
+    ),
     "AWS::ApiGatewayV2::Integration": _Kind(),
     "AWS::ApiGatewayV2::Route": _Kind(),
     "AWS::ApiGatewayV2::Stage": _Kind(),
+    "AWS::CloudFront::CachePolicy": _Kind(ref=_UUID, ref_attribute="Id"),
+    "AWS::CloudFront::Distribution": _Kind(
+        ref="E{unique:.13}", ref_attribute="Id", attributes={"DomainName": "d{unique:.13}.cloudfront.net"}
+    ),
+    "AWS::CloudFront::Function": _Kind(
+        "Name",
+        "arn:aws:cloudfront::{account}:function/{name}",
+        ref_is_arn=True,
+        attributes={"FunctionARN": "arn:aws:cloudfront::{account}:function/{name}"},
+    ),
+    "AWS::CloudFront::KeyValueStore": _Kind(
+        "Name", "arn:aws:cloudfront::{account}:key-value-store/{name}", attributes={"Id": _UUID}
+    ),
+    "AWS::CloudFront::OriginAccessControl": _Kind(ref="E{unique:.13}", ref_attribute="Id"),
+    "AWS::CloudFront::OriginRequestPolicy": _Kind(ref=_UUID, ref_attribute="Id"),
+    "AWS::CloudWatch::Alarm": _Kind("AlarmName", f"arn:aws:cloudwatch:{_HERE}:alarm:{{name}}"),
     "AWS::DynamoDB::Table": _Kind("TableName", f"arn:aws:dynamodb:{_HERE}:table/{{name}}"),
     "AWS::Events::Rule": _Kind("Name", f"arn:aws:events:{_HERE}:rule/{{name}}"),
     "AWS::IAM::Role": _Kind("RoleName", "arn:aws:iam::{account}:role/{name}"),
+    "AWS::Lambda::EventSourceMapping": _Kind(),
     "AWS::Lambda::Function": _Kind("FunctionName", f"arn:aws:lambda:{_HERE}:function:{{name}}"),
     "AWS::Lambda::LayerVersion": _Kind(
         "LayerName", f"arn:aws:lambda:{_HERE}:layer:{{name}}:1", ref_is_arn=True
     ),
     "AWS::Lambda::Permission": _Kind(),
     "AWS::Logs::LogGroup": _Kind("LogGroupName", f"arn:aws:logs:{_HERE}:log-group:{{name}}:*"),
-    "AWS::S3::Bucket": _Kind("BucketName", "arn:aws:s3:::{name}"),
+    "AWS::S3::Bucket": _Kind(
+        "BucketName",
+        "arn:aws:s3:::{name}",
+        attributes={
+            "DomainName": "{name}.s3.amazonaws.com",
+            "RegionalDomainName": "{name}.s3.{region}.amazonaws.com",
+        },
+    ),
     "AWS::S3::BucketPolicy": _Kind(),
+    "AWS::SQS::Queue": _Kind(
+        "QueueName",
+        f"arn:aws:sqs:{_HERE}:{{name}}",
+        ref="https://sqs.{region}.amazonaws.com/{account}/{name}",
+        name_attribute="QueueName",
+        ref_attribute="QueueUrl",
+    ),
+    "AWS::SQS::QueuePolicy": _Kind(),
     "AWS::SSM::Parameter": _Kind("Name"),
 }
 
@@ -83,13 +125,21 @@ def identity(place: Place, logical_id: str, kind: str, chosen: str | None) -> Id
     """
     rules = _kind(kind)
     name = chosen or f"{place.stack}-{logical_id}"
-    if rules.name_property is None:
-        # API Gateway gives short ids of lower-case letters and digits.
-        return Identity(hashlib.sha256(name.encode()).hexdigest()[:10])
     if kind == "AWS::S3::Bucket":
         name = name.lower()
-    arn = rules.arn.format(name=name, region=place.region, account=place.account)
-    return Identity(arn if rules.ref_is_arn else name, {"Arn": arn} if arn else {})
+    fields = {
+        "name": name,
+        "unique": hashlib.sha256(name.encode()).hexdigest(),
+        "region": place.region,
+        "account": place.account,
+    }
+    arn = rules.arn.format(**fields)
+    ref = (rules.ref or ("{unique:.10}" if rules.name_property is None else "{name}")).format(**fields)
+    attributes = {"Arn": arn, rules.name_attribute: name, rules.ref_attribute: ref}
+    attributes |= {key: text.format(**fields) for key, text in rules.attributes.items()}
+    return Identity(
+        arn if rules.ref_is_arn else ref, {key: value for key, value in attributes.items() if key and value}
+    )
 
 
 def _kind(kind: str) -> _Kind:

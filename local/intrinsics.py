@@ -1,4 +1,5 @@
-"""The intrinsic functions of a template: Ref, Fn::Sub, Fn::GetAtt, Fn::If and what conditions are made of.
+"""The intrinsic functions of a template: Ref, Fn::Sub, Fn::GetAtt, Fn::If, Fn::Select, Fn::Split, and those
+that conditions are made of.
 
 Any other one is an error: a value that was guessed would make a green run mean nothing.
 """
@@ -100,10 +101,8 @@ def _resolve(value: Any, scope: Scope) -> Any:
 
 def _call(function: str, argument: Any, scope: Scope) -> Any:
     match function:
-        case "Ref" if argument == "AWS::NoValue":
-            return _NO_VALUE
         case "Ref":
-            return scope.ref(argument)
+            return _NO_VALUE if argument == "AWS::NoValue" else scope.ref(argument)
         case "Fn::GetAtt":
             return scope.attribute(*_attribute_path(argument))
         case "Fn::Sub":
@@ -111,10 +110,19 @@ def _call(function: str, argument: Any, scope: Scope) -> Any:
         case "Fn::If":
             condition, positive, negative = argument
             return _resolve(positive if holds(condition, scope) else negative, scope)
+        case "Fn::Select" | "Fn::Split":
+            first, second = (_resolve(part, scope) for part in argument)
+            return _selected(first, second) if function == "Fn::Select" else str(second).split(first)
         case "Condition" if not isinstance(argument, str):
             # The Condition element of a policy statement, not a reference to one of the template.
             return {function: _resolve(argument, scope)}
     raise TemplateError(f"{function} is not a function that the local cloud knows")
+
+
+def _selected(index: Any, items: Any) -> Any:
+    if not isinstance(items, list) or not 0 <= int(index) < len(items):
+        raise TemplateError(f"Fn::Select finds no item {index} in {items!r}")
+    return items[int(index)]
 
 
 def _attribute_path(argument: Any) -> tuple[str, str]:

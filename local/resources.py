@@ -1,4 +1,4 @@
-"""Makes what the template declares and the emulators can hold: tables, buckets, parameters.
+"""Makes what the template declares and the emulators can hold: tables, buckets, queues, parameters.
 
 Types without a counterpart on one machine (roles, log groups, permissions, policies) are known and left out.
 All the rest was refused when the template was read.
@@ -6,13 +6,26 @@ All the rest was refused when the template was read.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from local import aws
+from local.intrinsics import TemplateError
 
 if TYPE_CHECKING:
     from local.emulators import Emulators
     from local.template import Resource, Stack
+
+
+# What a queue has when its template says nothing, so that a property that was taken away is taken back.
+_QUEUE_DEFAULTS = {
+    "DelaySeconds": 0,
+    "MessageRetentionPeriod": 345600,
+    "ReceiveMessageWaitTimeSeconds": 0,
+    "VisibilityTimeout": 30,
+}
+# They say how a queue is called and kept, which is of no consequence here.
+_QUEUE_LEFT_OUT = {"QueueName", "SqsManagedSseEnabled", "Tags"}
 
 
 class Resources:
@@ -22,8 +35,10 @@ class Resources:
         self._emulators = emulators
         self._stack = stack
         self._makers = {
+            "AWS::CloudFront::KeyValueStore": self._key_value_store,
             "AWS::DynamoDB::Table": self._table,
             "AWS::S3::Bucket": self._bucket,
+            "AWS::SQS::Queue": self._queue,
             "AWS::SSM::Parameter": self._parameter,
         }
 
@@ -32,6 +47,12 @@ class Resources:
         maker = self._makers.get(resource.kind)
         if maker:
             maker(self._stack.ref(resource.logical_id), resource.properties)
+
+    def _key_value_store(self, name: str, _: dict[str, Any]) -> None:
+        client = aws.client(self._emulators, "cloudfront")
+        found = client.list_key_value_stores()["KeyValueStoreList"].get("Items", ())
+        if name not in {store["Name"] for store in found}:
+            client.create_key_value_store(Name=name)
 
     def _table(self, name: str, properties: dict[str, Any]) -> None:
         client = aws.client(self._emulators, "dynamodb")
@@ -66,6 +87,22 @@ class Resources:
         client = aws.client(self._emulators, "s3")
         if name not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
             client.create_bucket(Bucket=name)
+
+    def _queue(self, url: str, properties: dict[str, Any]) -> None:
+        unknown = properties.keys() - _QUEUE_DEFAULTS.keys() - _QUEUE_LEFT_OUT - {"RedrivePolicy"}
+        if unknown:
+            raise TemplateError(f"the local cloud does not know {sorted(unknown)} of a queue")
+        attributes = {key: str(properties.get(key, default)) for key, default in _QUEUE_DEFAULTS.items()}
+        client = aws.client(self._emulators, "sqs")
+        name = url.rpartition("/")[2]
+        try:
+            # Not by making it once more: to the emulator, one that was made at another port is another queue.
+            found = client.get_queue_url(QueueName=name)
+        except client.exceptions.QueueDoesNotExist:
+            found = client.create_queue(QueueName=name)
+        redrive = properties.get("RedrivePolicy")
+        attributes["RedrivePolicy"] = json.dumps(redrive) if redrive else ""
+        client.set_queue_attributes(QueueUrl=found["QueueUrl"], Attributes=attributes)
 
     def _parameter(self, name: str, properties: dict[str, Any]) -> None:
         client = aws.client(self._emulators, "ssm")

@@ -11,58 +11,29 @@ import asyncio
 import socket
 import uuid
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from local import ports
+from local.acceptor import Acceptor
 from local.wire import BrokenOffError, Head, MalformedError, Wire, read_head, relay_body
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
 
 _PRESIGNED = {"X-Amz-Signature", "X-Amz-Algorithm", "X-Amz-Credential", "Signature", "AWSAccessKeyId"}
 # What follows the last request on a connection: its refusal, or nothing.
 _REFUSE, _END = b"", b"-"
 _LAST_ANSWER_SECONDS = 1
-_RETRY_SECONDS = 0.1
 
 
-class S3Front:
+class S3Front(Acceptor):
     """Relays connections to the S3 at `upstream`, one connection there for each one here."""
 
     def __init__(self, listener: socket.socket, upstream: int) -> None:
-        self._listener = listener
+        super().__init__(listener)
         self._upstream = upstream
         self.canonical = f"{ports.LOOPBACK}:{ports.number(listener)}"
         """Host and port that requests are signed for."""
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Begin to serve."""
-        self._spawn(self._accept())
-
-    async def close(self) -> None:
-        """Stop serving and drop what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self) -> None:
-        while True:
-            try:
-                connected, _ = await asyncio.get_running_loop().sock_accept(self._listener)
-            except OSError:
-                # Too many open files: some will be closed.
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                self._spawn(self._serve(Wire(connected)))
-
-    async def _serve(self, client: Wire) -> None:
+    async def serve(self, client: Wire) -> None:
+        """Pass on requests and answers until either side ends."""
         # Either side may go, or talk nonsense: the other one sees its connection end.
         with closing(client), suppress(OSError, BrokenOffError, MalformedError):
             connected = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -9,21 +9,25 @@ import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from local import aws, demo, emulators, ports, template
+from local import aws, demo, edge_deployment, emulators, event_sources, ports, template
 from local.deployment import Deployment
 from local.front_door import FrontDoor, Server
 from local.identities import Place
+from local.s3_bridge import Bridge
 from local.s3_front import S3Front
 from local.state import write_private
+from moorage.adapters.dynamodb import connect_table
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from pathlib import Path
 
+    from local.cloud import Settings
     from local.emulators import Emulators
     from local.state import StateFolder
     from local.template import Stack
+    from local.webhook import Webhook
 
 CREDENTIALS = "credentials.json"
 PASSWORD = "password"  # noqa: S105 - the name of a file
@@ -33,7 +37,7 @@ _STACK = "moorage-local"
 _WATCH_SECONDS = 1.0
 
 
-def declared(root: Path, domain: str) -> Stack:
+def declared(root: Path, domain: str, front_door: str = "on") -> Stack:
     """The stack of the project's template, with the parameters that suit one machine.
 
     Raises:
@@ -41,18 +45,21 @@ def declared(root: Path, domain: str) -> Stack:
     """
     place = Place(_STACK, emulators.REGION, emulators.ACCOUNT)
     # The bucket is no host name on the loopback interface.
-    parameters = {"S3AddressingStyle": "path", "RegistryDomain": domain}
+    parameters = {"S3AddressingStyle": "path", "RegistryDomain": domain, "FrontDoor": front_door}
     return template.load(root / "template.yaml", place, parameters)
 
 
 class Service:
     """What runs while the emulators do."""
 
-    def __init__(self, root: Path, stack: Stack, state: StateFolder, running: Emulators) -> None:
-        self._root = root
+    def __init__(
+        self, settings: Settings, stack: Stack, state: StateFolder, running: Emulators, webhook: Webhook
+    ) -> None:
+        self._settings = settings
         self._stack = stack
         self._state = state
         self._running = running
+        self._webhook = webhook
 
     async def serve(
         self, listener: socket.socket, s3_listener: socket.socket, announce: Callable[[str], None]
@@ -64,27 +71,68 @@ class Service:
             await s3_front.start()
             cleanup.push_async_callback(s3_front.close)
             deployment = Deployment(
-                self._root,
+                self._settings.root,
                 self._stack,
                 self._state,
                 self._running.environment_with_s3(f"http://{s3_front.canonical}"),
+                traffic=self._settings.traffic,
             )
             cleanup.push_async_callback(deployment.close)
             await deployment.make(self._running)
             routes = deployment.routes()
             await asyncio.gather(*(deployment.pools[arn].warm() for arn in {r.function_arn for r in routes}))
 
-            front_door = FrontDoor(routes, deployment.pools, deployment.place(), s3_front.canonical)
-            server = Server(front_door)
-            await server.start(listener)
-            cleanup.push_async_callback(server.stop)
+            await self._open(listener, deployment, s3_front.canonical, cleanup)
             for schedule in deployment.schedules():
                 task = asyncio.create_task(schedule.run())
                 cleanup.callback(task.cancel)
+            bridge = await self._bridge(cleanup)
+            await cleanup.enter_async_context(
+                event_sources.polling(deployment.event_sources(), self._running)
+            )
             announce(self._credentials(ports.number(listener)))
+            objects = connect_table(self._stack.output("TableName"))
+            bridge.catch_up(lambda key: objects.find_object(key) is not None)
             while True:
                 await asyncio.sleep(_WATCH_SECONDS)
                 self._running.ensure_running()
+
+    async def _open(
+        self, listener: socket.socket, deployment: Deployment, storage: str, cleanup: AsyncExitStack
+    ) -> None:
+        """Serve on the public port: CloudFront with the HTTP API behind it, or the HTTP API alone."""
+        behind = bool(self._stack.of_kind("AWS::CloudFront::Distribution"))
+        api = cleanup.enter_context(ports.listen(0)) if behind else listener
+        front_door = FrontDoor(
+            deployment.routes(),
+            deployment.pools,
+            deployment.place(),
+            storage,
+            host_header="x-moorage-host" if behind else "host",
+        )
+        server = Server(front_door)
+        await server.start(api)
+        cleanup.push_async_callback(server.stop)
+        if behind:
+            cloudfront = edge_deployment.cloudfront(
+                self._stack,
+                self._state,
+                self._running,
+                listener=listener,
+                api_port=ports.number(api),
+                drop_checksum=self._settings.drop_checksum,
+            )
+            await cloudfront.start()
+            cleanup.push_async_callback(cloudfront.close)
+
+    async def _bridge(self, cleanup: AsyncExitStack) -> Bridge:
+        """What tells the queues of new objects."""
+        bridge = Bridge(self._stack, self._running, self._settings.s3_events)
+        cleanup.push_async_callback(bridge.close)
+        bridge.announce(self._state)
+        await self._webhook.start(bridge.take)
+        cleanup.push_async_callback(self._webhook.close)
+        return bridge
 
     def _credentials(self, port: int) -> str:
         """Store how to log in; the line that says so."""

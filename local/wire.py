@@ -45,6 +45,12 @@ class Wire:
         found, _, self._unread = self._unread.partition(mark)
         return found + mark
 
+    async def first(self) -> bytes:
+        """The next byte, which stays where it is; nothing when the connection has ended."""
+        if not self._unread:
+            self._unread = await self._loop.sock_recv(self._socket, _HEAD_BYTES)
+        return self._unread[:1]
+
     async def send(self, data: bytes) -> None:
         """Send all of it."""
         await self._loop.sock_sendall(self._socket, data)

@@ -43,6 +43,7 @@ class Context:
 def main() -> None:
     """Import the handler, say so, and answer events until the other side closes the socket."""
     channel = socket.socket(fileno=int(sys.argv[1]))
+    resolve_local_names()
     sys.path[:0] = json.loads(sys.argv[2])
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     handler = getattr(importlib.import_module(module), name)
@@ -54,6 +55,20 @@ def main() -> None:
         header, payload = _invoke(handler, json.loads(envelope), json.loads(event))
         _send(channel, json.dumps(header).encode())
         _send(channel, payload)
+
+
+def resolve_local_names() -> None:
+    """Let every name below `localhost` be this machine, as RFC 6761 has it and plain Debian does not.
+
+    SDKs put a name before the host of an endpoint that they were given.
+    """
+    resolve = socket.getaddrinfo
+
+    def resolve_here(host: Any, *arguments: Any, **options: Any) -> Any:
+        local = isinstance(host, str) and host.lower().rstrip(".").endswith(".localhost")
+        return resolve("127.0.0.1" if local else host, *arguments, **options)
+
+    socket.getaddrinfo = resolve_here
 
 
 def _invoke(handler: Any, envelope: dict[str, Any], event: Any) -> tuple[dict[str, Any], bytes]:

@@ -21,9 +21,11 @@ def free_port():
 
 
 class RunningCloud:
-    """Starts on construction; `state` may be one that an earlier cloud has left."""
+    """Starts on construction; `state` may be one that an earlier cloud has left, `settings` are variables."""
 
-    def __init__(self, state, port=None, save_seconds=30.0, command=(sys.executable, "-m", "local")):
+    def __init__(
+        self, state, port=None, save_seconds=30.0, command=(sys.executable, "-m", "local"), **settings
+    ):
         self.state = state
         self.port = port or free_port()
         self.log = state.with_suffix(".log")
@@ -33,7 +35,7 @@ class RunningCloud:
             self.process = subprocess.Popen(
                 [*command],
                 cwd=ROOT,
-                env={**os.environ, **variables},
+                env={**os.environ, **variables, **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,

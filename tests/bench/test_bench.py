@@ -17,10 +17,8 @@ from bench.functions import Request, requests
 from bench.stand_in import Services, network
 
 FIGURE = Figure("pull", "skopeo copy", "s", (3.0, 1.0, 2.0), "the store")
-REPORT = Report(
-    {"date": "today", "processor": "p", "processors": "2", "load": "0.1", "python": "3"},
-    [FIGURE, replace(FIGURE, part="start", unit="")],
-)
+MACHINE = {"date": "today", "processor": "p", "processors": "2", "load": "0.1", "python": "3"}
+REPORT = Report({"pull": MACHINE, "start": MACHINE}, [FIGURE, replace(FIGURE, part="start", unit="")])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,6 +129,20 @@ def test_page_shows_the_figures_and_nothing_else_changes(monkeypatch, tmp_path):
     assert not page.is_current(replace(REPORT, figures=[replace(FIGURE, runs=(5.0,))]))
 
 
+def test_page_keeps_the_tables_of_parts_that_were_not_measured(monkeypatch, tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text(f"before\n{page.BEGIN}\n{page.END}\nafter\n")
+    monkeypatch.setattr(page, "PAGE", path)
+    page.write(REPORT)
+    before = path.read_text()
+    later = {**MACHINE, "date": "tomorrow"}
+    page.write(Report({"pull": later}, [FIGURE]))
+    assert path.read_text() == before.replace("Measured today", "Measured tomorrow", 1)
+    page.write(Report({"push": later}, [replace(FIGURE, part="push")]))
+    headings = [line for line in path.read_text().splitlines() if line.startswith("**")]
+    assert headings == ["**Pull**", "**Start**", "**Push**"]
+
+
 def test_page_without_its_marks_is_an_error(monkeypatch, tmp_path):
     path = tmp_path / "page.md"
     path.write_text(f"{page.BEGIN}\n")
@@ -141,5 +153,5 @@ def test_page_without_its_marks_is_an_error(monkeypatch, tmp_path):
 
 def test_committed_page_has_a_table_of_every_part():
     text = page.PAGE.read_text("utf-8")
-    for part in ("CPU per warm request", "Start", "Local cloud", "Pull of 200 MB"):
+    for part in ("CPU per warm request", "Start", "Local cloud", "Pull of 200 MB", "Push of 700 MB"):
         assert f"**{part}**" in text

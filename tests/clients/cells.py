@@ -11,21 +11,21 @@ from tests.clients.command import TIMED_OUT, Outcome
 from tests.clients.registry import Answer
 from tests.clients.subject import Subject
 
-# These print the status and not our words: ctr never reads them, the logins of podman, buildah, skopeo and
+_CONTAINERD = ("docker-containerd", "ctr", "ctr-1.7")
+# These print the status and not our words: containerd never reads them, the logins of podman, buildah, skopeo and
 # regctl and the tags of oras and helm have words of their own, and the first request of these pushes is a HEAD, whose answer has no body. All others have to print what we
 # said.
 STATUS_ONLY = {
-    ("ctr", "wrong password"): "401 Unauthorized",
-    ("ctr", "denied push"): "403 Forbidden",
-    ("ctr", "denied pull"): "403 Forbidden",
-    ("ctr", "wrong tag"): "not found",
+    **{(client, "wrong password"): "401 Unauthorized" for client in ("ctr", "ctr-1.7")},
+    **{(client, "denied push"): "403 Forbidden" for client in _CONTAINERD},
+    **{(client, "denied pull"): "403 Forbidden" for client in _CONTAINERD},
+    **{(client, "wrong tag"): "not found" for client in _CONTAINERD},
     **{(client, "wrong password"): "invalid username/password" for client in ("podman", "buildah", "skopeo")},
     **{(client, "denied push"): "403 (Forbidden)" for client in ("podman", "buildah", "skopeo")},
     ("crane", "denied push"): "403 Forbidden",
     **{(client, "denied push"): "403: Forbidden" for client in ("oras", "helm")},
     **{(client, "wrong tag"): "not found" for client in ("oras", "helm")},
     ("regctl", "wrong password"): "unauthorized",
-    ("ctr", "large layer"): "413 Request Entity Too Large",
 }
 # What a client says of a body that it could not read as the registry's own error.
 GIBBERISH = ("invalid character", "error parsing", "panic")

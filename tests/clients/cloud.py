@@ -54,17 +54,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, *, domain: str = "") -> Iterator[Cloud]:
+def running(folder: Path, *, domain: str = "", front_door: bool = True) -> Iterator[Cloud]:
     """A local cloud with its state and its log below ``folder``, until the block ends; with a ``domain``, every
-    organisation has a host below it.
+    organisation has a host below it; without a ``front_door``, all that clients send goes through the API. It keeps a
+    journal of what enters its functions.
     """
     state = folder / "state"
     log = folder / "cloud.log"
+    settings = {"PORT": "0", "STATE": str(state), "DOMAIN": domain, "TRAFFIC": "1"}
+    settings["FRONT_DOOR"] = "on" if front_door else "off"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "local"],
             cwd=ROOT,
-            env={**os.environ, "PORT": "0", "STATE": str(state), "DOMAIN": domain},
+            env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,8 +16,9 @@ from tests.clients.roster import MAKERS, parsed_version
 from tests.clients.subject import Pushed, Subject, content
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let a polite end of the run stop what the run has started."""
+    config.addinivalue_line("markers", "nightly: takes gigabytes and minutes; `make clients-nightly` runs it")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -29,6 +31,8 @@ def cells() -> None:
 def registry_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with cloud.running(tmp_path_factory.mktemp("cloud")) as running:
         yield running
+    # Layers, of which pytest would keep those of three runs; the logs may stay.
+    shutil.rmtree(running.state / "emulators")
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from tests.clients import daemon
+from tests.clients import daemon, newer
 from tests.clients.cloud import Account
 from tests.clients.command import Outcome, run
 from tests.clients.image import Image, MultiPlatform
@@ -28,9 +28,11 @@ class Containerd:
 
     socket: Path
     home: Path
+    before: tuple[str, ...]
+    """What goes before the words of its programs."""
 
     def run(self, *words: str | Path, secret: str = "") -> Outcome:
-        return run(CLIENT, "--address", self.socket, *words, home=self.home, secret=secret)
+        return run(*self.before, CLIENT, "--address", self.socket, *words, home=self.home, secret=secret)
 
     def must(self, *words: str | Path) -> Outcome:
         """Run what is no part of the test and has to work."""
@@ -41,10 +43,10 @@ class Containerd:
 
 
 @contextmanager
-def containerd(home: Path, log: Path) -> Iterator[Containerd]:
+def containerd(home: Path, log: Path, before: tuple[str, ...]) -> Iterator[Containerd]:
     """A containerd with an empty store."""
     with daemon.folder() as folder:
-        this = Containerd(folder / "sock", home)
+        this = Containerd(folder / "sock", home, before)
         (folder / "config.toml").write_text(
             "version = 2\n"
             f"root = {json.dumps(str(folder / 'root'))}\n"
@@ -53,7 +55,7 @@ def containerd(home: Path, log: Path) -> Iterator[Containerd]:
             f"[grpc]\naddress = {json.dumps(str(this.socket))}\n",
             "utf-8",
         )
-        argv: list[str | Path] = [DAEMON, "--config", folder / "config.toml"]
+        argv: list[str | Path] = [*before, DAEMON, "--config", folder / "config.toml"]
         with daemon.running(argv, folder, log, lambda: this.run("version").exit_code == 0):
             yield this
 
@@ -66,6 +68,7 @@ class Ctr:
     log: Path
     _daemons: ExitStack
     name: str = "ctr"
+    _before: Callable[[], tuple[str, ...]] = tuple
     _account: Account = field(default=Account("", ""))
     _pulls: count[int] = field(default_factory=count)
     _pushing: Containerd | None = None
@@ -74,7 +77,7 @@ class Ctr:
         return self._pusher().run("--version")
 
     def help(self, *words: str) -> str:
-        return run(CLIENT, *words, "--help", home=self.folder).output
+        return run(*self._before(), CLIENT, *words, "--help", home=self.folder).output
 
     def login(self, host: str, account: Account) -> Outcome:
         self._account = account
@@ -88,7 +91,7 @@ class Ctr:
 
     def push_elsewhere(self, image: Image, source: str, target: str, account: Account) -> Outcome:
         # Only what it has pulled is known to come from somewhere.
-        with containerd(self.folder, self.log) as fresh:
+        with self._fresh() as fresh:
             words = ("--plain-http", "--snapshotter", _SNAPSHOTS)
             pulled = self._as_account(fresh, "pull", *words, source)
             if pulled.exit_code != 0:
@@ -98,14 +101,14 @@ class Ctr:
             return self._as_account(fresh, "push", "--plain-http", target)
 
     def push_index(self, index: MultiPlatform, reference: str) -> Outcome:
-        return self._push(index.oci_archive, reference, "--all-platforms", "--no-unpack")
+        return self._push(index.oci_archive, reference, "--all-platforms")
 
     def pull_platform(self, reference: str, architecture: str) -> tuple[Outcome, Path]:
         return self._pull(reference, "--platform", f"linux/{architecture}")
 
     def _push(self, archive: Path, reference: str, *options: str) -> Outcome:
         pusher = self._pusher()
-        pusher.must("images", "import", "--snapshotter", _SNAPSHOTS, *options, archive)
+        pusher.must("images", "import", "--no-unpack", *options, archive)
         imported = next(name for name in self._images(pusher) if name.startswith("local.invalid/"))
         pusher.must("images", "tag", "--force", imported, reference)
         pusher.must("images", "rm", imported)
@@ -113,7 +116,7 @@ class Ctr:
 
     def _pull(self, reference: str, *platform: str) -> tuple[Outcome, Path]:
         archive = self.folder / f"pull{next(self._pulls)}.tar"
-        with containerd(self.folder, self.log) as fresh:
+        with self._fresh() as fresh:
             if held := self._images(fresh):
                 raise RuntimeError(f"a fresh containerd holds {held}")
             words = ("--plain-http", "--snapshotter", _SNAPSHOTS, *platform, reference)
@@ -132,5 +135,16 @@ class Ctr:
 
     def _pusher(self) -> Containerd:
         if self._pushing is None:
-            self._pushing = self._daemons.enter_context(containerd(self.folder, self.log))
+            self._pushing = self._daemons.enter_context(self._fresh())
         return self._pushing
+
+    def _fresh(self) -> AbstractContextManager[Containerd]:
+        return containerd(self.folder, self.log, self._before())
+
+
+@dataclass(slots=True)
+class NewerCtr(Ctr):
+    """The ctr of the containerd that the newer docker has."""
+
+    name: str = "ctr-1.7"
+    _before: Callable[[], tuple[str, ...]] = newer.inside

@@ -1,17 +1,19 @@
-"""Docker Engine with its classic image store: a daemon of our own, with nothing of the machine's."""
+"""Docker Engine with either of its image stores: a daemon of our own, with nothing of the machine's."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from tests.clients import daemon
+from tests.clients import daemon, newer
 from tests.clients.cloud import Account
 from tests.clients.command import Outcome, run
+from tests.clients.containerd import Containerd
 from tests.clients.image import Image, MultiPlatform
 
 # Another client of a newer version may stand before it on the PATH.
@@ -20,14 +22,34 @@ DAEMON = "/usr/sbin/dockerd"
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    """Where an engine keeps images: what goes before the words of its programs, and settings of its own."""
+
+    before: Callable[[], tuple[str, ...]]
+    driver: str
+    settings: dict[str, Any]
+
+
+# Neither needs kernel support. The machine's engine has the first alone; the second is the default of new ones.
+CLASSIC = Store(tuple, "vfs", {})
+CONTAINERD = Store(newer.inside, "native", {"features": {"containerd-snapshotter": True}})
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """A daemon, and its client with a login of its own."""
 
     socket: Path
     config: Path
+    store: Store
+
+    @property
+    def exec_root(self) -> Path:
+        return self.socket.with_name("exec")
 
     def run(self, *words: str | Path, secret: str = "") -> Outcome:
         return run(
+            *self.store.before(),
             CLIENT,
             "--host",
             f"unix://{self.socket}",
@@ -47,13 +69,14 @@ class Engine:
 
 
 @contextmanager
-def engine(config: Path, log: Path) -> Iterator[Engine]:
+def engine(config: Path, log: Path, store: Store = CLASSIC) -> Iterator[Engine]:
     """An engine with an empty store."""
     with daemon.folder() as folder:
-        settings = {"deprecated-key-path": str(folder / "key.json")}
+        settings = {**store.settings, "deprecated-key-path": str(folder / "key.json")}
         (folder / "daemon.json").write_text(json.dumps(settings), "utf-8")
-        this = Engine(folder / "sock", config)
+        this = Engine(folder / "sock", config, store)
         argv: list[str | Path] = [
+            *store.before(),
             *(DAEMON, "--config-file", folder / "daemon.json", "--pidfile", folder / "pid"),
             *(
                 "--host",
@@ -61,11 +84,11 @@ def engine(config: Path, log: Path) -> Iterator[Engine]:
                 "--data-root",
                 folder / "data",
                 "--exec-root",
-                folder / "exec",
+                this.exec_root,
             ),
-            # Nothing of the machine's network or keys is touched, and the store needs no kernel support.
+            # Nothing of the machine's network or keys is touched.
             *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"),
-            "--storage-driver=vfs",
+            f"--storage-driver={store.driver}",
         ]
         with daemon.running(argv, folder, log, lambda: this.run("info").exit_code == 0):
             yield this
@@ -79,6 +102,7 @@ class Docker:
     log: Path
     _engines: ExitStack
     name: str = "docker"
+    store: Store = CLASSIC
     _pulls: count[int] = field(default_factory=count)
     _pushing: Engine | None = None
 
@@ -93,10 +117,7 @@ class Docker:
         return self._pusher().run(*words, secret=account.password)
 
     def push(self, image: Image, reference: str) -> Outcome:
-        pusher = self._pusher()
-        loaded = pusher.must("load", "--quiet", "--input", image.docker_archive).output
-        pusher.must("tag", loaded.removeprefix("Loaded image: "), reference)
-        return pusher.run("push", reference)
+        return self._push(image.docker_archive, reference)
 
     def pull(self, reference: str) -> tuple[Outcome, Path]:
         return self._pull(reference)
@@ -116,19 +137,52 @@ class Docker:
         return self._pusher().run("manifest", "push", "--insecure", reference)
 
     def pull_platform(self, reference: str, architecture: str) -> tuple[Outcome, Path]:
-        return self._pull(reference, "--platform", f"linux/{architecture}")
+        return self._pull(reference, f"linux/{architecture}")
 
-    def _pull(self, reference: str, *options: str) -> tuple[Outcome, Path]:
+    def _push(self, archive: Path, reference: str) -> Outcome:
+        pusher = self._pusher()
+        loaded = pusher.must("load", "--quiet", "--input", archive).output
+        pusher.must("tag", loaded.removeprefix("Loaded image: "), reference)
+        return pusher.run("push", reference)
+
+    def _pull(self, reference: str, platform: str = "") -> tuple[Outcome, Path]:
         archive = self.folder / f"pull{next(self._pulls)}.tar"
-        with engine(self.folder, self.log) as fresh:
+        with engine(self.folder, self.log, self.store) as fresh:
             if held := fresh.must("images", "--all", "--quiet").output:
                 raise RuntimeError(f"a fresh engine holds {held}")
-            outcome = fresh.run("pull", *options, reference)
+            outcome = fresh.run("pull", *(("--platform", platform) if platform else ()), reference)
             if outcome.exit_code == 0:
-                fresh.must("save", "--output", archive, reference)
+                save = self._save_platform if platform else self._save
+                save(fresh, archive, reference, platform)
         return outcome, archive
+
+    def _save(self, fresh: Engine, archive: Path, reference: str, _platform: str) -> None:
+        fresh.must("save", "--output", archive, reference)
+
+    _save_platform = _save
 
     def _pusher(self) -> Engine:
         if self._pushing is None:
-            self._pushing = self._engines.enter_context(engine(self.folder, self.log))
+            self._pushing = self._engines.enter_context(engine(self.folder, self.log, self.store))
         return self._pushing
+
+
+@dataclass(slots=True)
+class DockerContainerd(Docker):
+    """docker whose engine keeps images as containerd does: as they came, indexes and all."""
+
+    name: str = "docker-containerd"
+    store: Store = CONTAINERD
+
+    def push(self, image: Image, reference: str) -> Outcome:
+        return self._push(image.oci_archive, reference)
+
+    def push_index(self, index: MultiPlatform, reference: str) -> Outcome:
+        return self._push(index.oci_archive, reference)
+
+    def _save_platform(self, fresh: Engine, archive: Path, reference: str, platform: str) -> None:
+        # The engine saves no index of which it has a part only; the containerd within it does.
+        within = Containerd(
+            fresh.exec_root / "containerd" / "containerd.sock", self.folder, self.store.before()
+        )
+        within.must("--namespace", "moby", "images", "export", "--platform", platform, archive, reference)

@@ -1,5 +1,6 @@
 """Records what each client says to the registry in a small push and a small pull, as transcripts to be replayed.
 
+The replay knows the registry and no storage beside it, so uploads go through the API here, whoever sends them.
 Run as a program it writes all of them, or those of the clients that are named.
 """
 
@@ -25,7 +26,10 @@ SIZES = (1_000, 2_000)
 def main(clients: list[str]) -> int:
     """Write the transcripts; 1 when a client fails."""
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="moorage-") as place, cloud.running(Path(place)) as running:
+    with (
+        tempfile.TemporaryDirectory(prefix="moorage-") as place,
+        cloud.running(Path(place), front_door=False) as running,
+    ):
         for name in clients or matrix.CLIENTS:
             folder = Path(place) / name
             folder.mkdir()

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import random
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from tests.clients.cloud import Account
 from tests.clients.command import Outcome, run
-from tests.clients.image import TAG, Image, digest, tar
+from tests.clients.image import TAG, Image, Noise, file_digest, member, pack_compressed
 
 CHART_SIZE = 3_000_000
+# What a chart may have when it is unpacked; its own default, which no option changes.
+LARGEST_CHART = 100 * 1024 * 1024
 
 
 def chart(folder: Path, name: str, version: str = TAG, size: int = CHART_SIZE) -> Path:
     """A chart whose content depends on its name, version and size alone."""
     described = f"apiVersion: v2\nname: {name}\nversion: {version}\n"
-    files = {
-        f"{name}/Chart.yaml": described.encode(),
-        f"{name}/values.yaml": b"replicas: 1\n",
-        f"{name}/noise": random.Random(f"{name}/{version}").randbytes(size),
-    }
     packed = folder / f"{name}-{version}.tgz"
-    packed.write_bytes(gzip.compress(tar(files), 1, mtime=0))
+    members = (
+        member(f"{name}/Chart.yaml", described.encode()),
+        member(f"{name}/values.yaml", b"replicas: 1\n"),
+        (f"{name}/noise", size, Noise(f"{name}/{version}")),
+    )
+    with packed.open("wb") as output:
+        pack_compressed(output, members)
     return packed
 
 
 def image(folder: Path, name: str, size: int = CHART_SIZE) -> Image:
     """A chart as what the cases push: it has one layer, which is the file."""
     packed = chart(folder, name, size=size)
-    return Image(packed, packed, packed, (digest(packed.read_bytes()),), size)
+    return Image(packed, name, (file_digest(packed),), size)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,19 @@ TABLE = RESULTS / "summary.md"
 PAGE = ROOT / "docs" / "clients.md"
 BEGIN, END = "<!-- written by make clients -->", "<!-- until here -->"
 
-CLIENTS = ("docker", "ctr", "podman", "buildah", "skopeo", "crane", "oras", "regctl", "helm")
+CLIENTS = (
+    "docker",
+    "docker-containerd",
+    "ctr",
+    "ctr-1.7",
+    "podman",
+    "buildah",
+    "skopeo",
+    "crane",
+    "oras",
+    "regctl",
+    "helm",
+)
 CASES = (
     "login",
     "wrong password",
@@ -40,6 +52,8 @@ CASES = (
     "denied pull",
     "wrong tag",
     "large layer",
+    "60 MB layer",
+    "700 MB layer",
     "expired token, push",
     "expired token, pull",
 )
@@ -47,19 +61,12 @@ CASES = (
 REMARKS = {
     (
         "ctr",
-        "expired token, push",
-    ): "stops, because it never asks for a second token; the cell is the next try",
-    (
-        "ctr",
         "expired token, pull",
-    ): "stops, because it never asks for a second token; the cell is the next try",
+    ): "stops, because it asks for no second token; the cell is the next try",
     (
         "crane",
         "expired token, push",
     ): "gets another token at a request without a body; at one with a body it stops",
-    ("oras", "expired token, push"): "stops when the token expires between the two requests of an upload",
-    ("helm", "expired token, push"): "stops when the token expires between the two requests of an upload",
-    ("regctl", "large layer"): "sends in chunks what is refused as a whole, so the layer arrives",
 }
 
 

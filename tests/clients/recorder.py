@@ -36,6 +36,11 @@ class Request:
         return "/blobs/uploads/" in self.path
 
     @property
+    def direct(self) -> bool:
+        """Whether it sends a blob to storage, past the API."""
+        return "/blobs/uploads/_direct/" in self.path
+
+    @property
     def mounts(self) -> bool:
         """Whether it asks for a blob of another repository."""
         return self.uploads and self.method == "POST" and "mount=" in self.target

@@ -16,7 +16,7 @@ from tests.clients.relay import Exchange, Sent, header
 from tests.protocol.transcript import ANSWER_HEADERS, Turn, answer_body, described, pieces
 
 # They say nothing of the client, or differ between machines.
-_LEFT_OUT = {"host", "connection", "content-length", "user-agent"}
+_LEFT_OUT = {"host", "connection", "content-length", "user-agent", "traceparent"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _NO_DATE = "2000-01-01T00:00:00"
 _UPLOAD = re.compile(r"/blobs/uploads/([0-9a-f]{32})")

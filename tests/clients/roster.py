@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.clients.artifacts import Oras, Regctl
 from tests.clients.command import Outcome
-from tests.clients.containerd import Ctr
+from tests.clients.containerd import Ctr, NewerCtr
 from tests.clients.daemonless import Crane, Skopeo
-from tests.clients.docker import Docker
+from tests.clients.docker import Docker, DockerContainerd
 from tests.clients.drivers import Driver
 from tests.clients.helm import Helm
 from tests.clients.libpod import Buildah, Podman
@@ -21,7 +21,9 @@ Maker = Callable[[Path, Path, ExitStack], Driver]
 
 MAKERS: dict[str, Maker] = {
     "docker": Docker,
+    "docker-containerd": DockerContainerd,
     "ctr": Ctr,
+    "ctr-1.7": NewerCtr,
     "skopeo": lambda folder, _log, _stack: Skopeo(folder),
     "podman": lambda folder, _log, _stack: Podman(folder),
     "buildah": lambda folder, _log, _stack: Buildah(folder),
@@ -30,7 +32,8 @@ MAKERS: dict[str, Maker] = {
     "regctl": lambda folder, _log, _stack: Regctl(folder),
     "helm": lambda folder, _log, _stack: Helm(folder),
 }
-
+# They send a blob as one PUT, which may go to storage by a way of its own. All others send a PATCH, which S3 has not.
+ONE_PUT = ("docker-containerd", "ctr", "ctr-1.7", "oras", "regctl", "helm")
 
 _VERSION = re.compile(r"v?\d+(\.\d+)+[\w.+~-]*")
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import image, registry
+from tests.clients import image, registry, traffic
 from tests.clients.absent import ABSENT
 from tests.clients.cells import assert_refused, cell, left_behind
 from tests.clients.cloud import Account
+from tests.clients.roster import ONE_PUT
 from tests.clients.subject import Pushed, Subject
 
 pytestmark = pytest.mark.timeout(420)
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.timeout(420)
 # The engine that most servers run, and what comes with it.
 VERSIONS = {
     "docker": "20.10.",
+    "docker-containerd": "26.1.",
     "ctr": "1.6.",
+    "ctr-1.7": "1.7.",
     "podman": "4.",
     "buildah": "1.",
     "skopeo": "1.",
@@ -29,8 +32,6 @@ VERSIONS = {
 # Over what one request to the API may carry, and under what the platform refuses before we see it.
 LARGE_LAYER = 4_550_000
 LARGE_UPLOAD = f"blobs/uploads/?digest={image.digest(b'')}"
-# It sends in chunks what was refused as a whole, so that the layer arrives.
-SENDS_CHUNKS = {"regctl"}
 # Clients that try again take most of a minute to give up.
 AT_ONCE = 20.0
 
@@ -69,6 +70,7 @@ def test_push_uploads_every_blob(subject: Subject, pushed: Pushed) -> None:
         assert sum(request.size for request in pushed.requests if request.uploads) > subject.image.size
         ended = [request for request in pushed.requests if request.uploads and request.method == "PUT"]
         assert len(ended) == blobs(subject)
+        assert {request.direct for request in ended} == {subject.name in ONE_PUT}
 
 
 def blobs(subject: Subject) -> int:
@@ -131,18 +133,33 @@ def test_denied_pull_is_refused_in_words(subject: Subject, pushed: Pushed, viewe
         assert left_behind(place) == []
 
 
-def test_layer_over_the_limit_is_refused_in_words_and_at_once(
+def test_layer_over_the_limit_of_a_request_goes_to_storage_where_the_client_sends_one_put(
     subject: Subject, pushed: Pushed, tmp_path: Path
 ) -> None:
+    if subject.name not in ONE_PUT:
+        return
+    large = subject.build(tmp_path, f"{subject.name}-large", [LARGE_LAYER])
+    repository = f"{subject.cloud.org}/{subject.name}-large"
+    reference = f"{subject.recorder.host}/{repository}:{image.TAG}"
+    with cell(subject, "large layer") as outcomes:
+        with subject.recorder.noting() as requests, traffic.noting(subject.cloud) as entered:
+            outcomes.append(subject.driver.push(large, reference))
+        assert outcomes[-1].exit_code == 0, outcomes[-1]
+        assert max(request.size for request in requests if request.direct) > LARGE_LAYER
+        assert {event.size for event in entered if event.uploads} == {0}
+        outcome, place = subject.driver.pull(reference)
+        assert outcome.exit_code == 0, outcome
+        assert image.layers_of(place) == large.layers
+
+
+def test_layer_over_the_limit_of_a_request_is_refused_in_words_and_at_once_where_the_client_sends_a_patch(
+    subject: Subject, pushed: Pushed, tmp_path: Path
+) -> None:
+    if subject.name in ONE_PUT:
+        return
     large = subject.build(tmp_path, f"{subject.name}-large", [LARGE_LAYER])
     with cell(subject, "large layer") as outcomes:
         outcomes.append(subject.driver.push(large, subject.reference("large")))
-        if subject.name in SENDS_CHUNKS:
-            assert outcomes[-1].exit_code == 0, outcomes[-1]
-            outcome, place = subject.driver.pull(subject.reference("large"))
-            assert outcome.exit_code == 0, outcome
-            assert image.layers_of(place) == large.layers
-            return
         said = subject.answer(subject.cloud.admin, "POST", LARGE_UPLOAD, "pull,push", bytes(LARGE_LAYER))
         assert (said.status, said.code) == (413, "UNSUPPORTED")
         assert_refused(outcomes[-1], subject.name, "large layer", said)

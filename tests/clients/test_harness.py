@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import httptools
 import pytest
 
-from tests.clients import command, image, matrix, recorder, relay
+from tests.clients import command, image, matrix, recorder, relay, traffic
 from tests.clients.absent import ABSENT
+from tests.clients.cloud import Account, Cloud
 from tests.clients.matrix import CASES, CLIENTS, Cell
 from tests.clients.relay import Answered, Exchange
 
@@ -46,6 +48,19 @@ def test_image_a_changed_blob_is_noticed(made: image.Image, tmp_path: Path) -> N
     largest.write_bytes(largest.read_bytes()[:-1] + b"?")
     with pytest.raises(ValueError, match="has other content"):
         image.layers_of(copy)
+
+
+def test_image_of_any_size_is_made_and_compared_in_little_memory(tmp_path: Path) -> None:
+    size = 40_000_000
+    tracemalloc.start()
+    try:
+        large = image.build(tmp_path, "large", [size])
+        for place in (large.layout, large.oci_archive, large.docker_archive):
+            assert place.is_dir() or place.stat().st_size > size
+            assert image.layers_of(place) == large.layers
+        assert tracemalloc.get_traced_memory()[1] < size / 4
+    finally:
+        tracemalloc.stop()
 
 
 class Answering:
@@ -97,16 +112,21 @@ def test_recorder_notes_the_requests_of_a_block_with_the_size_of_their_bodies(up
             for method, target, body in (
                 ("HEAD", "/v2/a/blobs/sha256:1", None),
                 ("PATCH", "/v2/a/blobs/uploads/1?x=/blobs/sha256:2", [b"\x16abc", b"de"]),
+                ("PUT", "/v2/a/blobs/uploads/_direct/k/1/r/s/m?digest=sha256:2", [b"abc"]),
                 ("GET", "/v2/a/blobs/sha256:1", None),
             ):
                 connection.request(method, target, body, encode_chunked=True)
                 connection.getresponse().read()
         connection.close()
 
-    assert [(request.method, request.size, request.uploads, request.downloads) for request in requests] == [
-        ("HEAD", 0, False, False),
-        ("PATCH", 6, True, False),
-        ("GET", 0, False, True),
+    assert [
+        (request.method, request.size, request.uploads, request.direct, request.downloads)
+        for request in requests
+    ] == [
+        ("HEAD", 0, False, False, False),
+        ("PATCH", 6, True, False, False),
+        ("PUT", 3, True, True, False),
+        ("GET", 0, False, False, True),
     ]
 
 
@@ -144,6 +164,23 @@ def test_relay_refuses_tls_as_a_plain_port_does(upstream: str) -> None:
             client.sendall(b"\x16\x03\x01hello")
             assert client.recv(12) == b"HTTP/1.1 400"
         assert between.exchanges == []
+
+
+def test_traffic_notes_what_entered_in_a_block(tmp_path: Path) -> None:
+    running = Cloud("http://127.0.0.1:1", "demo", Account("a", "b"), tmp_path, tmp_path / "log")
+    with traffic.noting(running) as entered:
+        pass
+    assert entered == []
+    journal = tmp_path / "traffic" / "RegistryFunction.jsonl"
+    journal.parent.mkdir()
+    lines = [
+        json.dumps({"method": "PUT", "path": f"/v2/a/{path}", "body_bytes": size}) + "\n"
+        for path, size in (("manifests/1", 1), ("blobs/uploads/1", 2), ("manifests/2", 3))
+    ]
+    journal.write_text(lines[0], "utf-8")
+    with traffic.noting(running) as entered:
+        journal.write_text("".join(lines), "utf-8")
+    assert [(event.size, event.uploads) for event in entered] == [(2, True), (3, False)]
 
 
 def full() -> list[Cell]:

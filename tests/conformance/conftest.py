@@ -43,6 +43,14 @@ def shared_host(local_cloud: cloud.Cloud) -> Target:
 
 
 @pytest.fixture(scope="session")
+def api_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The shared host without a front door: the HTTP API itself, and no direct uploads."""
+    with cloud.running(tmp_path_factory.mktemp("api"), front_door=False) as running:
+        first, second = (f"{running.org}/{name}" for name in REPOSITORIES)
+        yield Target(running.endpoint, running.admin, (first, second))
+
+
+@pytest.fixture(scope="session")
 def own_host(local_cloud: cloud.Cloud) -> Target:
     """The organisation's own host, by ORG.DOMAIN/IMAGE. No name server knows it: the front door is its own proxy."""
     port = local_cloud.host.rpartition(":")[2]

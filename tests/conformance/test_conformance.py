@@ -26,9 +26,10 @@ class Finished:
     report: Report
 
 
-@pytest.fixture(
-    scope="module", params=[("1.1", "shared_host"), ("dev", "shared_host"), ("1.1", "own_host")], ids="-".join
-)
+RUNS = [("1.1", "shared_host"), ("dev", "shared_host"), ("1.1", "own_host"), ("1.1", "api_alone")]
+
+
+@pytest.fixture(scope="module", params=RUNS, ids="-".join)
 def finished(request: pytest.FixtureRequest) -> Finished:
     version, host = request.param
     target: Target = request.getfixturevalue(host)

@@ -9,7 +9,7 @@ from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.names import Repository
 from moorage.domain.principals import KeyRecord, ServiceAccount
 from moorage.domain.sessions import UploadSession
-from moorage.ports import ManifestRecord, Referrer
+from moorage.ports import ManifestRecord, Referrer, RepositoryRecord
 
 APP = Repository("demo", "team/app")
 OTHER_IMAGE = Repository("demo", "team/app2")
@@ -79,6 +79,8 @@ def push(table, repository: Repository, *names: object) -> list[Digest]:
 
 
 def connect(table, blob: BlobLink, closing: UploadSession | None = None) -> None:
-    """A link with its REF, as an upload writes them."""
+    """A link with its REF, as an upload writes them, in a repository that is there."""
+    if closing is not None:
+        table.create_repository(RepositoryRecord(closing.repository, closing.repository_id, NOW))
     table.add_reference(blob.key, blob.repository, blob.digest)
     table.put_link(blob, closing=closing)

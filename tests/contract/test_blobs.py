@@ -1,15 +1,18 @@
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import pytest
 
-from moorage.domain.blobs import ObjectState
+from moorage.domain.blobs import ObjectState, Way
 from moorage.domain.digests import Algorithm
 from moorage.domain.errors import BlobUploadUnknown, ReferenceGone
 from moorage.domain.sessions import SessionState
+from moorage.ports import RepositoryRecord
 from tests.contract.samples import (
     APP,
     LATER,
+    NOW,
     OTHER_IMAGE,
     OTHER_ORG,
     connect,
@@ -177,3 +180,44 @@ def test_links_and_references_leave_no_row_behind(dynamo_table, rows):
     assert len(rows()) == 2
     dynamo_table.remove_link(APP, digest("a"))
     assert rows() == []
+
+
+def test_removed_object_is_gone_and_nothing_else(table):
+    for key in ("api/a", "api/b"):
+        table.add_object(stored(key))
+        table.add_reference(key, APP, digest("a"))
+    for _ in range(2):
+        table.remove_object("api/a")
+        assert table.find_object("api/a") is None
+    assert table.find_object("api/b") == stored("api/b")
+    # The references stay: whoever writes the row again finds them.
+    assert table.references("api/a", 10) == [(APP, digest("a"))]
+    table.add_object(stored("api/a"))
+    assert table.find_object("api/a") == stored("api/a")
+
+
+@pytest.mark.parametrize("repository", ["absent", "made anew"])
+def test_link_by_a_session_of_a_repository_that_is_gone_is_refused_and_not_written(table, repository):
+    table.create_session(session())
+    if repository == "made anew":
+        table.create_repository(RepositoryRecord(APP, "another-id", NOW))
+    table.add_reference(link("a").key, APP, digest("a"))
+    with pytest.raises(BlobUploadUnknown):
+        table.put_link(link("a"), closing=session())
+    assert table.find_link(APP, digest("a")) is None
+    assert table.find_session(APP, session().id) == session()
+
+
+@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("own", [True, False])
+def test_session_that_may_have_left_something_behind_is_found_to_be_swept(table, way, own):
+    """Closed with another object than its own, past the API: what it has stored nobody knows."""
+    upload = session(way=way)
+    table.create_session(upload)
+    connect(table, link("a", key=f"{way}/a/{upload.id if own else 'other'}"), upload)
+    late = NOW + timedelta(days=2)
+    behind = not own and way is not Way.API
+    assert table.expired_sessions(late, 5) == ([(APP, upload.id)] if behind else [])
+    table.remove_ended_session(upload)
+    assert table.expired_sessions(late, 5) == []
+    assert table.find_link(APP, digest("a")) is not None

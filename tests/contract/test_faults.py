@@ -23,7 +23,7 @@ from moorage.adapters.dynamodb import table as dynamodb_table
 from moorage.adapters.s3 import connect_storage
 from moorage.domain.errors import DigestMismatch, Throttled, Unavailable, WriteConflict
 from moorage.domain.sessions import Chunk
-from moorage.ports import ObjectHead, RepositoryRecord
+from moorage.ports import ObjectHead, Part, RepositoryRecord
 from tests.contract.faults import (
     Answer,
     cancelled,
@@ -52,6 +52,7 @@ D = digest("a")
 TABLE_CALLS = {
     "find_repository": lambda t: t.find_repository(APP),
     "create_repository": lambda t: t.create_repository(RepositoryRecord(APP, "one", NOW)),
+    "find_repository_by_id": lambda t: t.find_repository_by_id("one"),
     "find_manifest": lambda t: t.find_manifest(APP, D),
     "find_manifests": lambda t: t.find_manifests(APP, [D]),
     "put_manifest": lambda t: t.put_manifest(
@@ -69,6 +70,7 @@ TABLE_CALLS = {
     "find_links": lambda t: t.find_links(APP, [D]),
     "add_object": lambda t: t.add_object(stored("api/a")),
     "find_object": lambda t: t.find_object("api/a"),
+    "remove_object": lambda t: t.remove_object("api/a"),
     "add_reference": lambda t: t.add_reference("api/a", APP, D),
     "references": lambda t: t.references("api/a", 10),
     "put_link": lambda t: t.put_link(link("a"), closing=session()),
@@ -79,6 +81,10 @@ TABLE_CALLS = {
     "find_session": lambda t: t.find_session(APP, "4f2a"),
     "append_chunk": lambda t: t.append_chunk(session(), Chunk("chunks/1", 1)),
     "delete_session": lambda t: t.delete_session(session()),
+    "fail_session": lambda t: t.fail_session(session(), "another digest"),
+    "expired_sessions": lambda t: t.expired_sessions(NOW, 10),
+    "expire_session": lambda t: t.expire_session(session()),
+    "remove_ended_session": lambda t: t.remove_ended_session(session()),
     "create_organisation": lambda t: t.create_organisation("demo", NOW),
     "organisation_exists": lambda t: t.organisation_exists("demo"),
     "create_service_account": lambda t: t.create_service_account(ROBOT, "", NOW),
@@ -91,6 +97,7 @@ TABLE_CALLS = {
     "remove_member": lambda t: t.remove_member("demo", "viewers", ROBOT.link),
     "groups_of": lambda t: t.groups_of(ROBOT.link),
     "verification_keys": lambda t: t.verification_keys(),
+    "find_state": lambda t: t.find_state("upload-key"),
 }
 SHA256 = hashlib.sha256(b"abc").hexdigest()
 STORAGE_CALLS = {
@@ -98,8 +105,13 @@ STORAGE_CALLS = {
     "put_once": lambda s: s.put_once("api/a", [b"a", b"bc"], 3, SHA256),
     "read": lambda s: b"".join(s.read("api/a")),
     "head": lambda s: s.head("api/a"),
+    "read_range": lambda s: s.read_range("api/a", 0, 3),
     "list_keys": lambda s: s.list_keys("api/", 10),
     "delete": lambda s: s.delete(["api/a"]),
+    "begin_multipart": lambda s: s.begin_multipart("presigned/a"),
+    "list_parts": lambda s: s.list_parts("presigned/a", "upload"),
+    "complete_multipart": lambda s: s.complete_multipart("presigned/a", "upload", [Part(1, 3, '"x"')]),
+    "abort_multipart": lambda s: s.abort_multipart("presigned/a", "upload"),
 }
 # One call for each operation of DynamoDB that is in use.
 OPERATIONS = [
@@ -130,10 +142,12 @@ def test_every_method_of_every_port_is_tried():
         ports.Sessions,
         ports.Accounts,
         ports.VerificationKeys,
+        ports.SecretStates,
     )
     assert set(TABLE_CALLS) == public_methods(*of_the_table)
     # Signing needs no request.
-    assert set(STORAGE_CALLS) == public_methods(ports.Storage) - {"presign_get"}
+    signing = {"presign_get", "presign_put", "presign_part"}
+    assert set(STORAGE_CALLS) == public_methods(ports.Storage, ports.MultipartStorage) - signing
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +374,7 @@ def test_store_that_does_not_answer_is_unavailable_in_time(faulty, storage, call
         let_go.set()
 
 
-@pytest.mark.parametrize("call", ["read", "list_keys", "delete", "put", "put_once"])
+@pytest.mark.parametrize("call", [call for call in STORAGE_CALLS if call != "head"])
 def test_store_without_the_bucket_is_unavailable(faulty, storage, call):
     faulty.answers = [s3_error("NoSuchBucket", 404)]
     assert type(raised(lambda: STORAGE_CALLS[call](storage))) is Unavailable

@@ -3,6 +3,7 @@ from functools import partial
 import pytest
 
 from moorage.adapters import keys
+from moorage.adapters.dynamodb.writes import delete
 from moorage.domain.errors import WriteConflict
 from moorage.ports import RepositoryRecord
 from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG
@@ -50,3 +51,34 @@ def test_repository_is_also_found_by_id_and_a_loser_leaves_no_row(dynamo_table, 
     dynamo_table.create_repository(RepositoryRecord(APP, "two", NOW))
     found = {keys.Key(row["pk"], row["sk"]) for row in rows()}
     assert found == {keys.repository(APP), keys.repository_by_id("one")}
+
+
+def test_repository_is_found_by_its_id(table):
+    records = [RepositoryRecord(name, f"id-of-{name.name}", NOW) for name in (APP, OTHER_IMAGE, OTHER_ORG)]
+    for record in records:
+        table.create_repository(record)
+    assert [table.find_repository_by_id(record.id) for record in records] == records
+
+
+@pytest.mark.parametrize(
+    "repository_id", ["", "two", "ONE", "one ", "é", "\ud800", "\0", "x" * 1500], ids=ascii
+)
+def test_repository_of_an_id_that_is_none_is_none(table, repository_id):
+    table.create_repository(RepositoryRecord(APP, "one", NOW))
+    assert table.find_repository_by_id(repository_id) is None
+
+
+def test_loser_of_a_race_is_not_found_by_its_id(table):
+    table.create_repository(RepositoryRecord(APP, "one", NOW))
+    table.create_repository(RepositoryRecord(APP, "two", LATER))
+    assert table.find_repository_by_id("two") is None
+
+
+def test_repository_that_was_made_anew_is_not_found_by_the_id_it_had(dynamo_table):
+    """The row by id of the old one may be there still."""
+    dynamo_table.create_repository(RepositoryRecord(APP, "one", NOW))
+    dynamo_table._table.write(delete(keys.repository(APP)))
+    assert dynamo_table.find_repository_by_id("one") is None
+    dynamo_table.create_repository(RepositoryRecord(APP, "two", LATER))
+    assert dynamo_table.find_repository_by_id("one") is None
+    assert dynamo_table.find_repository_by_id("two") == RepositoryRecord(APP, "two", LATER)

@@ -6,9 +6,10 @@ import pytest
 
 from moorage.adapters import keys
 from moorage.adapters.dynamodb.rows import from_item
+from moorage.domain.blobs import Way
 from moorage.domain.digests import Algorithm
 from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, WriteConflict
-from moorage.domain.sessions import MAX_CHUNKS, Chunk
+from moorage.domain.sessions import MAX_CHUNKS, Announcement, Chunk, SessionState
 from tests.contract.samples import APP, NOW, OTHER_IMAGE, OTHER_ORG, connect, digest, link, session
 from tests.contract.threads import together
 
@@ -200,6 +201,167 @@ def test_open_sessions_are_found_by_their_expiry_and_finished_ones_are_not(dynam
 
 def _index(upload):
     return keys.session_expiry(upload.repository, upload.id, upload.expires)._asdict()
+
+
+# ------------------------------------------------------------------ presigned uploads
+@pytest.mark.parametrize(
+    "announced",
+    [
+        Announcement(digest("a"), 0),
+        Announcement(digest("a"), 20 * 1024**3),
+        Announcement(digest("a", Algorithm.SHA512), 7, 5 * 1024**2, "an upload id/of~S3.-_" * 8),
+    ],
+    ids=["empty", "large", "in parts"],
+)
+def test_what_was_announced_is_found_as_it_was(table, announced):
+    made = session(way=Way.PRESIGNED, announced=announced)
+    table.create_session(made)
+    assert table.find_session(APP, made.id) == made
+    table.create_session(made)
+
+
+@pytest.mark.parametrize("way", Way)
+def test_the_way_of_a_session_is_found_as_it_was(table, way):
+    made = session(way=way)
+    table.create_session(made)
+    assert table.find_session(APP, made.id) == made
+
+
+# ------------------------------------------------------------------ ends
+STATES = {
+    "open": lambda table: None,
+    "closed": lambda table: connect(table, link("a"), session()),
+    "failed": lambda table: table.fail_session(session(), "before"),
+    "expired": lambda table: table.expire_session(session()),
+    "deleted": lambda table: table.delete_session(session()),
+}
+
+
+def ended(table, state):
+    """A session in some state, and how it is stored."""
+    table.create_session(session())
+    STATES[state](table)
+    return table.find_session(APP, session().id)
+
+
+def test_a_failed_session_says_why(table):
+    ended(table, "open")
+    reason = "the stored content does not have that digest: \u00fc\n" + "x" * 500
+    assert table.fail_session(session(), reason) is True
+    assert table.find_session(APP, session().id) == replace(
+        session(), state=SessionState.FAILED, failure=reason
+    )
+
+
+@pytest.mark.parametrize("state", ["closed", "failed", "expired", "deleted"])
+def test_only_an_open_session_fails(table, state):
+    standing = ended(table, state)
+    assert table.fail_session(session(), "after") is False
+    assert table.find_session(APP, session().id) == standing
+
+
+@pytest.mark.parametrize(("state", "expires"), [(state, state in ("open", "expired")) for state in STATES])
+def test_an_open_session_expires_and_an_expired_one_stays_so(table, state, expires):
+    standing = ended(table, state)
+    for _ in range(2):
+        assert table.expire_session(session()) is expires
+        found = table.find_session(APP, session().id)
+        assert found == (replace(standing, state=SessionState.EXPIRED) if expires else standing)
+
+
+def test_a_session_that_is_not_there_neither_fails_nor_expires(table):
+    assert table.fail_session(session(), "why") is False
+    assert table.expire_session(session()) is False
+    table.remove_ended_session(session())
+    assert table.find_session(APP, session().id) is None
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_only_a_session_that_has_expired_or_was_closed_is_removed(table, state):
+    standing = ended(table, state)
+    for _ in range(2):
+        table.remove_ended_session(session())
+        assert table.find_session(APP, session().id) == (None if state in ("expired", "closed") else standing)
+
+
+@pytest.mark.parametrize("state", ["failed", "expired"])
+def test_by_a_session_that_has_ended_nothing_is_linked_or_received(table, state):
+    standing = ended(table, state)
+    with pytest.raises(BlobUploadUnknown):
+        connect(table, link("a"), session())
+    assert table.find_link(APP, digest("a")) is None
+    with pytest.raises(BlobUploadUnknown):
+        table.append_chunk(session(), Chunk("chunks/1", 1))
+    assert table.delete_session(session()) is False
+    with pytest.raises(WriteConflict):
+        table.create_session(session())
+    assert table.find_session(APP, session().id) == standing
+
+
+def test_a_session_expires_or_is_finished_never_both(table):
+    for number in range(10):
+        upload = session(f"{number}c")
+        table.create_session(upload)
+        linked, expired = together(
+            partial(connect, table, link(number), upload), partial(table.expire_session, upload)
+        )
+        assert (linked is None) != expired
+        assert (table.find_link(APP, digest(number)) is None) == expired
+
+
+# ------------------------------------------------------------------ those whose time is over
+def test_sessions_whose_time_is_over_are_found_the_oldest_first(table):
+    ages = {"4a": 5, "5b": 9, "fc": 1, "0d": 7, "4e": 0, "4f": -1}
+    for session_id, hours in ages.items():
+        table.create_session(session(session_id, expires=NOW - timedelta(hours=hours)))
+    assert table.expired_sessions(NOW, 10) == [(APP, each) for each in ("5b", "0d", "4a", "fc")]
+    assert table.expired_sessions(NOW, 2) == [(APP, "5b"), (APP, "0d")]
+    assert table.expired_sessions(NOW - timedelta(days=1), 10) == []
+
+
+@pytest.mark.parametrize("microseconds", [0, 1, 999_999])
+def test_a_session_is_over_after_its_last_microsecond(table, microseconds):
+    end = NOW.replace(microsecond=microseconds)
+    table.create_session(session(expires=end))
+    assert table.expired_sessions(end - timedelta(microseconds=1), 10) == []
+    assert table.expired_sessions(end, 10) == []
+    assert table.expired_sessions(end + timedelta(microseconds=1), 10) == [(APP, session().id)]
+
+
+def test_sessions_of_all_repositories_are_found_by_their_names(table):
+    made = [
+        session(f"{number}", repository) for number, repository in enumerate((APP, OTHER_IMAGE, OTHER_ORG))
+    ]
+    for each in made:
+        table.create_session(each)
+    found = table.expired_sessions(NOW + timedelta(days=2), 10)
+    assert sorted(found) == sorted((each.repository, each.id) for each in made)
+    assert [table.find_session(*each) for each in found] == [
+        next(one for one in made if (one.repository, one.id) == each) for each in found
+    ]
+
+
+@pytest.mark.parametrize(("state", "named"), [(state, state in ("open", "expired")) for state in STATES])
+def test_what_nobody_has_ended_is_named_until_it_is_removed(table, state, named):
+    ended(table, state)
+    late = NOW + timedelta(days=2)
+    assert table.expired_sessions(late, 10) == ([(APP, session().id)] if named else [])
+    table.remove_ended_session(session())
+    assert table.expired_sessions(late, 10) == ([(APP, session().id)] if state == "open" else [])
+
+
+def test_many_sessions_of_one_shard_are_limited_and_all_come_in_turn(table):
+    for number in range(25):
+        table.create_session(session(f"4{number:02}", expires=NOW + timedelta(seconds=number)))
+    late, seen = NOW + timedelta(days=1), []
+    while found := table.expired_sessions(late, 10):
+        assert len(found) <= 10
+        for repository, session_id in found:
+            expired = table.find_session(repository, session_id)
+            assert table.expire_session(expired)
+            table.remove_ended_session(expired)
+            seen.append(session_id)
+    assert seen == [f"4{number:02}" for number in range(25)]
 
 
 def test_session_ids_spread_over_sixteen_shards():

@@ -3,14 +3,22 @@
 import json
 import traceback
 import uuid
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local import ports
-from moorage.adapters.ssm import SsmSecretWriter, connect_secret_writer, connect_signing_key
-from moorage.domain.errors import Unavailable
-from moorage.ports import SigningKey
+from moorage.adapters.ssm import (
+    SsmSecretWriter,
+    connect_secret_writer,
+    connect_signing_key,
+    connect_upload_key,
+)
+from moorage.domain.errors import Throttled, Unavailable
+from moorage.domain.upload_paths import UploadKey
+from moorage.ports import SecretState, SigningKey
 from tests.contract.conftest import environment_of
 
 SECRET = "the-secret-value"
@@ -100,3 +108,68 @@ def test_unreachable_store_is_an_outage_that_shows_no_secret(
         with pytest.raises(Unavailable) as caught:
             attempt()
         assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+# ------------------------------------------------------------------ the upload key
+def upload_key(key: str = SECRET, **more: object) -> str:
+    return json.dumps({"v": 1, "kid": "a", "key": key, "created": 1, **more})
+
+
+def state(version: int, kid: str = "a") -> SecretState:
+    return SecretState(kid, version, 7, datetime(2026, 5, 4, tzinfo=UTC))
+
+
+@pytest.mark.usefixtures("aws")
+def test_upload_key_is_the_recorded_version_whatever_was_stored_since(
+    writer: SsmSecretWriter, name: str
+) -> None:
+    for number in range(1, 4):
+        assert writer.write_secret(f"{name}/a", upload_key(f"{SECRET}-{number}")) == number
+    writer.write_secret(f"{name}/b", upload_key("of the other slot"))
+    for version in (3, 2, 1):
+        reader = connect_upload_key(name, partial(state, version))
+        assert reader.upload_key() == UploadKey(f"a{version}", f"{SECRET}-{version}")
+    assert connect_upload_key(name, lambda: state(1, "b")).upload_key() == UploadKey(
+        "b1", "of the other slot"
+    )
+
+
+@pytest.mark.usefixtures("aws")
+def test_upload_key_is_read_fresh_each_time(writer: SsmSecretWriter, name: str) -> None:
+    states = [state(1), state(2)]
+    reader = connect_upload_key(name, lambda: states[0])
+    for number in (1, 2):
+        writer.write_secret(f"{name}/a", upload_key(f"key {number}"))
+    assert reader.upload_key().key == "key 1"
+    states.pop(0)
+    assert reader.upload_key() == UploadKey("a2", "key 2")
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("recorded", [None, state(9), state(1, "b")], ids=["no state", "version", "slot"])
+def test_upload_key_that_is_not_there_is_an_outage(
+    writer: SsmSecretWriter, name: str, recorded: SecretState | None
+) -> None:
+    writer.write_secret(f"{name}/a", upload_key())
+    with pytest.raises(Unavailable) as caught:
+        connect_upload_key(name, lambda: recorded).upload_key()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("value", [SECRET, "[]", json.dumps({"v": 1, "kid": SECRET}), upload_key(v=2)])
+def test_value_that_is_no_upload_key_is_an_outage_that_shows_nothing(
+    writer: SsmSecretWriter, name: str, value: str
+) -> None:
+    writer.write_secret(f"{name}/a", value)
+    with pytest.raises(Unavailable) as caught:
+        connect_upload_key(name, lambda: state(1)).upload_key()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_state_that_cannot_be_read_is_an_outage(name: str) -> None:
+    def down() -> SecretState:
+        raise Throttled("down")
+
+    with pytest.raises(Throttled):
+        connect_upload_key(name, down).upload_key()

@@ -60,7 +60,12 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     own = " ".join(settings.keys() - {"TMPDIR", "AWS_DEFAULT_REGION"})
     interpreter = ask_runtime("sys.executable")
     # -I and -S: no directory of the script, no site-packages, no PYTHON* variables.
-    function_python.write_text(f'#!/bin/sh\nunset FUNCTION_PYTHON {own}\nexec "{interpreter}" -I -S "$@"\n')
+    function_python.write_text(
+        "#!/bin/sh\n"
+        f"unset FUNCTION_PYTHON {own}\n"
+        f"export AWS_ENDPOINT_URL_CLOUDFRONT_KEYVALUESTORE=http://localhost:{port}\n"
+        f'exec "{interpreter}" -I -S "{Path(__file__).with_name("function.py")}" "$@"\n'
+    )
     function_python.chmod(0o755)
     child = Child(
         "ministack",

@@ -60,11 +60,19 @@ def test_dependencies_are_those_of_the_lock_file_and_no_more(dependencies: Path)
     assert {"botocore", "cryptography", "jwt", "mangum", "starlette", "aws_lambda_powertools"} <= found
     assert not found & UNUSED
     services = {path.name for path in (dependencies / "botocore" / "data").iterdir() if path.is_dir()}
-    assert services == {"dynamodb", "s3", "ssm"}
+    assert services == {"cloudfront-keyvaluestore", "dynamodb", "s3", "ssm"}
     print(f"dependency layer: {megabytes(dependencies):.1f} MB")
     assert megabytes(dependencies) < 45
 
 
-def test_functions_are_their_handlers_alone(stack: Stack) -> None:
-    for folder in (stack.folder / "build").glob("*Function"):
-        assert [path.name for path in folder.iterdir()] == ["handler.py"]
+def test_functions_are_their_handlers_alone_and_secrets_has_what_signs_for_all_regions(stack: Stack) -> None:
+    packages = {
+        folder.name: {path.name for path in folder.iterdir()}
+        for folder in (stack.folder / "build").glob("*Function")
+    }
+    secrets = packages.pop("SecretsFunction")
+    assert {"handler.py", "awscrt", "_awscrt.abi3.so"} <= secrets
+    assert {name for name in secrets if not name.endswith(".dist-info")} == {
+        *("handler.py", "awscrt", "_awscrt.abi3.so", "__pycache__")
+    }
+    assert set(map(frozenset, packages.values())) == {frozenset({"handler.py"})}

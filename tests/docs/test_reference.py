@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import yaml
 
 from moorage.domain.errors import RegistryError
 from moorage.domain.manifests import MAX_MANIFEST_SIZE, MAX_REFERENCES
-from moorage.domain.sessions import MAX_BODY_SIZE, MAX_CHUNKED_BLOB_SIZE, MAX_CHUNKS
+from moorage.domain.sessions import MAX_BODY_SIZE, MAX_CHUNKED_BLOB_SIZE, MAX_CHUNKS, SESSION_LIFETIME
+from moorage.domain.upload_paths import SIGNATURE_LIFETIME
+from moorage.services.presigned_uploads import MAX_PART_SIZE, MAX_PARTS, MAX_SIZE, MIN_PART_SIZE
 from moorage.web.errors import ERRORS
 from moorage.web.manifest_routes import MAX_TAGS_PER_PUSH
 from moorage.web.registry import PATHS
@@ -56,10 +59,20 @@ def test_the_tree_of_errors_in_its_docstring_is_the_tree_of_classes():
 
 
 @pytest.mark.parametrize(
-    "limit", [MAX_BODY_SIZE, MAX_CHUNKED_BLOB_SIZE, MAX_CHUNKS, MAX_MANIFEST_SIZE, MAX_REFERENCES]
+    "limit",
+    [
+        *(MAX_BODY_SIZE, MAX_CHUNKED_BLOB_SIZE, MAX_CHUNKS, MAX_MANIFEST_SIZE, MAX_REFERENCES),
+        *(MAX_SIZE, MAX_PARTS, MIN_PART_SIZE, MAX_PART_SIZE),
+    ],
 )
 def test_every_limit_stands_in_the_reference(limit):
     assert f"{limit:,}" in API.split("## Limits\n", 1)[1].split("\n## ", 1)[0]
+
+
+def test_lives_of_sessions_and_signatures_stand_in_the_reference():
+    hours = timedelta(hours=1)
+    assert f"life of an upload session | {SESSION_LIFETIME // hours} hours" in API
+    assert f"begun within {SIGNATURE_LIFETIME // hours} hours" in API
 
 
 def test_the_number_of_tags_of_a_push_stands_in_the_reference():

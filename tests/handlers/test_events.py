@@ -27,7 +27,9 @@ FUNCTION_OF = {
     "http-api-registry": "registry",
     "http-api-token": "token",
     "cloudformation": "secrets",
-    "schedule": "secrets",
+    "schedule": "sweeper",
+    "s3-": "upload_finalizer",
+    "sqs-": "upload_finalizer",
 }
 
 
@@ -103,9 +105,8 @@ def assert_ours(answer: Answer, status: int) -> None:
 def test_every_event_is_of_a_function_of_the_stack() -> None:
     for path in EVENTS.glob("*.json"):
         assert any(path.stem.startswith(prefix) for prefix in FUNCTION_OF), path
-    assert {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()} == set(
-        FUNCTION_OF.values()
-    )
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert folders == set(FUNCTION_OF.values())
 
 
 def test_first_request_is_challenged_with_the_host_of_the_event(functions: Functions) -> None:

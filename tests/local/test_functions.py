@@ -155,3 +155,10 @@ def test_execution_environment_names_the_python_that_runs(tmp_path):
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert answer["variables"]["AWS_EXECUTION_ENV"] == f"AWS_Lambda_python{version}"
     assert answer["path"][0] == str(toy_function().folder)
+
+
+def test_every_name_below_localhost_is_this_machine(tmp_path):
+    (found,) = run(tmp_path, "/resolve?host=000000000000.LOCALHOST.")
+    assert found == ["127.0.0.1", 80]
+    (failure,) = run(tmp_path, "/resolve?host=notlocalhost")
+    assert isinstance(failure, FunctionError)

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from local.http_api import Request, Route, choose
+from local.front_door import FrontDoor
+from local.http_api import Request, Response, Route, choose
 from tests.local import wire
 
 KEYS = (
@@ -225,3 +226,14 @@ def test_answer_without_a_status_is_the_body_of_a_200(toy, value):
 def test_redirect_to_storage_changes_the_host_name_only_when_it_is_the_same(toy, host, to, location):
     answer = wire.exchange(toy, f"GET /away?to={to} HTTP/1.1\r\nHost: {host}")
     assert answer.headers["location"] == f"http://{location}/bucket/key?X-Amz-Signature=1"
+
+
+@pytest.mark.parametrize(
+    ("named", "sent_to"), [("127.0.0.1:5000", "localhost"), ("localhost:5000", "127.0.0.1")]
+)
+def test_behind_cloudfront_the_host_that_the_client_named_decides(named, sent_to):
+    door = FrontDoor([], {}, {}, "127.0.0.1:39999", host_header="x-moorage-host")
+    headers = [("host", "127.0.0.1"), ("x-moorage-host", named)]
+    asked = Request("GET", "/", "HTTP/1.1", headers, b"", "127.0.0.1", 1, "id")
+    answer = Response(307, [("location", "http://127.0.0.1:39999/b/k")], b"")
+    assert door._away_from_here(asked, answer).headers == [("location", f"http://{sent_to}:39999/b/k")]

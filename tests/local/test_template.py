@@ -46,6 +46,8 @@ CONDITIONS = {
         ({"Ref": "AWS::AccountId"}, "111122223333"),
         ({"Fn::GetAtt": ["Table", "Arn"]}, "arn:aws:dynamodb:eu-west-1:111122223333:table/stack-Table"),
         ({"Fn::GetAtt": "Bucket.Arn"}, "arn:aws:s3:::stack-bucket"),
+        ({"Fn::GetAtt": ["Bucket", "DomainName"]}, "stack-bucket.s3.amazonaws.com"),
+        ({"Fn::GetAtt": ["Bucket", "RegionalDomainName"]}, "stack-bucket.s3.eu-west-1.amazonaws.com"),
         (
             {"Fn::Sub": "/${AWS::StackName}/${Level}/${!Level}/${Bucket.Arn}/$x"},
             "/stack/INFO/${Level}/arn:aws:s3:::stack-bucket/$x",
@@ -55,6 +57,8 @@ CONDITIONS = {
         ({"Fn::If": ["Long", "yes", "no"]}, "no"),
         ({"Fn::If": ["Both", "yes", "no"]}, "no"),
         ({"Fn::If": ["Either", "yes", "no"]}, "yes"),
+        ({"Fn::Select": [1, ["a", {"Ref": "Level"}]]}, "INFO"),
+        ({"Fn::Select": ["2", {"Fn::Split": [":", {"Fn::GetAtt": ["Table", "Arn"]}]}]}, "dynamodb"),
         ([1, {"Ref": "AWS::NoValue"}, 2], [1, 2]),
         ({"a": {"Ref": "AWS::NoValue"}, "b": [{"Ref": "Level"}]}, {"b": ["INFO"]}),
         ({"Fn::If": ["Long", 1, {"Ref": "AWS::NoValue"}]}, None),
@@ -76,7 +80,9 @@ def test_value_is_resolved(value, expected):
     [
         ({"Fn::Join": ["", ["a"]]}, "Fn::Join"),
         ({"Fn::ImportValue": "a"}, "Fn::ImportValue"),
-        ({"Fn::Select": [0, ["a"]]}, "Fn::Select"),
+        ({"Fn::Select": [1, ["a"]]}, "Fn::Select"),
+        ({"Fn::Select": [-1, ["a"]]}, "Fn::Select"),
+        ({"Fn::Select": [0, "a"]}, "Fn::Select"),
         ({"Ref": "Nothing"}, "Nothing"),
         ({"Ref": "AWS::NotificationARNs"}, "AWS::NotificationARNs"),
         ({"Fn::GetAtt": ["Table", "StreamArn"]}, "StreamArn"),
@@ -130,8 +136,8 @@ def test_names_are_found_wherever_they_stand():
 
 
 def test_unknown_type_is_an_error():
-    made = stack({"Queue": {"Type": "AWS::SQS::Queue"}})
-    with pytest.raises(TemplateError, match="AWS::SQS::Queue"):
+    made = stack({"Queue": {"Type": "AWS::SNS::Topic"}})
+    with pytest.raises(TemplateError, match="AWS::SNS::Topic"):
         made.ref("Queue")
 
 
@@ -197,3 +203,37 @@ def test_rate_is_read(expression, expected):
 def test_other_schedule_is_an_error(expression):
     with pytest.raises(TemplateError):
         seconds(expression)
+
+
+def test_parts_of_cloudfront_are_called_as_cloudformation_calls_them():
+    kinds = (
+        "Distribution",
+        "Function",
+        "KeyValueStore",
+        "OriginAccessControl",
+        "OriginRequestPolicy",
+        "CachePolicy",
+    )
+    made = stack({kind: {"Type": f"AWS::CloudFront::{kind}"} for kind in kinds})
+    account = "arn:aws:cloudfront::111122223333"
+    assert (
+        made.ref("Function")
+        == made.attribute("Function", "FunctionARN")
+        == f"{account}:function/stack-Function"
+    )
+    assert made.ref("KeyValueStore") == "stack-KeyValueStore"
+    assert made.attribute("KeyValueStore", "Arn") == f"{account}:key-value-store/stack-KeyValueStore"
+    assert made.ref("Distribution").startswith("E")
+    assert made.attribute("Distribution", "DomainName").endswith(".cloudfront.net")
+    references = [made.ref(kind) for kind in kinds]
+    assert len(set(references)) == len(references)
+    for kind in ("Distribution", "OriginAccessControl", "OriginRequestPolicy", "CachePolicy"):
+        assert made.attribute(kind, "Id") == made.ref(kind)
+
+
+def test_endpoint_of_an_api_names_it():
+    made = stack({"Api": {"Type": "AWS::ApiGatewayV2::Api"}})
+    assert (
+        made.attribute("Api", "ApiEndpoint")
+        == f"https://{made.ref('Api')}.execute-api.eu-west-1.amazonaws.com"
+    )

@@ -22,7 +22,7 @@ FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/han
 # `moorage` alone is its version.
 LAYERS: dict[str, set[str]] = {
     "domain": {"moorage.domain"},
-    "ports.py": {"moorage.domain"},
+    "ports": {"moorage.domain", "moorage.ports"},
     "services": {"moorage.domain", "moorage.ports", "moorage.services", "jwt"},
     "web": {
         "moorage",

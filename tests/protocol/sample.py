@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from moorage.domain.blobs import Way, object_key
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.manifests import OCI_INDEX, OCI_MANIFEST
 from moorage.web.errors import ERRORS
@@ -125,6 +126,25 @@ def session(world: World, headers: Mapping[str, str], *chunks: bytes, name: str 
         response = world.registry.patch(location, headers=headers, content=chunk)
         assert response.status_code == 202, response.text
     return str(location)
+
+
+def announcement(content: bytes, **more: Any) -> bytes:
+    """What begins a presigned upload of ``content``."""
+    return json.dumps({"digest": sha256(content), "size": len(content), **more}).encode()
+
+
+def presigned(world: World, headers: Mapping[str, str], content: bytes, *, in_parts: bool = False) -> str:
+    """The location of a presigned upload whose content is stored, and that waits to be completed."""
+    asked = announcement(content, **({"partSize": 5 * 1024**2} if in_parts else {}))
+    begun = world.registry.post(f"/v2/{NAME}/blobs/uploads/_presigned/", headers=headers, content=asked)
+    assert begun.status_code == 201, begun.text
+    key = object_key(Way.PRESIGNED, world.repository(NAME).id, Digest.of(content), begun.json()["id"])
+    if in_parts:
+        (upload_id,) = [upload for held, upload in world.storage._uploads if held == key]
+        world.storage.put_part(key, upload_id, 1, content)
+    else:
+        world.storage.put(key, content)
+    return str(begun.headers["Location"])
 
 
 def require_error(response: Response, status: int, *codes: str) -> Any:

@@ -9,7 +9,7 @@ from moorage.domain.grants import Action
 from moorage.domain.names import Repository
 from moorage.domain.tokens import make_claims
 from moorage.web.registry import PATHS
-from tests.protocol.sample import DIGEST, IMAGE, IMAGE_DIGEST, NAME, fill, require_error, session
+from tests.protocol.sample import DIGEST, IMAGE, IMAGE_DIGEST, NAME, fill, presigned, require_error, session
 from tests.protocol.world import HOST, new_signing_key
 
 ROUTES = [
@@ -23,7 +23,9 @@ SCOPES = {Action.PULL: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"
 
 
 def url(world, path, reference, name=NAME):
-    location = session(world, world.all_of("demo/admin", NAME)) if path.name == "upload" else ""
+    begins = session if path.name == "upload" else presigned
+    headers = world.all_of("demo/admin", NAME)
+    location = begins(world, headers, b"a blob") if "{session}" in path.pattern else ""
     return path.pattern.replace("{name:path}", name).format(
         digest=IMAGE_DIGEST if path.name == "referrers" else DIGEST,
         reference=reference,
@@ -191,6 +193,12 @@ def test_the_table_of_routes_is_the_specification():
         *((method, f"{name}/blobs/{{digest}}", Action.PULL) for method in ("GET", "HEAD")),
         ("DELETE", f"{name}/blobs/{{digest}}", Action.DELETE),
         ("POST", f"{name}/blobs/uploads/", Action.PUSH),
+        ("POST", f"{name}/blobs/uploads/_presigned/", Action.PUSH),
+        *(
+            (method, f"{name}/blobs/uploads/_presigned/{{session}}", Action.PUSH)
+            for method in ("GET", "DELETE")
+        ),
+        ("POST", f"{name}/blobs/uploads/_presigned/{{session}}/complete", Action.PUSH),
         *(
             (method, f"{name}/blobs/uploads/{{session}}", Action.PUSH)
             for method in ("GET", "PATCH", "PUT", "DELETE")

@@ -17,8 +17,10 @@ from tests.protocol.sample import (
     IMAGE_DIGEST,
     LONG,
     NAME,
+    announcement,
     fill,
     image,
+    presigned,
     push_manifest,
     require_error,
     session,
@@ -43,6 +45,14 @@ REQUESTS: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"query": {"mount": DIGEST}},
         {"query": {"mount": ABSENT}},
     ],
+    ("POST", "presigned-uploads"): [
+        {"content": announcement(b"new")},
+        {"content": announcement(b"new", partSize=5 * 1024**2)},
+        {"content": announcement(BLOB)},
+    ],
+    ("GET", "presigned-upload"): [{}, {"parts": True}],
+    ("DELETE", "presigned-upload"): [{}, {"parts": True}],
+    ("POST", "presigned-completion"): [{}, {"parts": True}],
     ("GET", "upload"): [{}],
     ("PATCH", "upload"): [{"content": b"more"}],
     ("PUT", "upload"): [
@@ -83,6 +93,10 @@ def ask(world, headers, path, endpoint, number):
     request = REQUESTS[endpoint.method, path.name][number]
     chunks = () if request.get("fresh") else (b"begun",)
     location = session(world, headers, *chunks) if path.name == "upload" else ""
+    if path.name in ("presigned-upload", "presigned-completion"):
+        location = presigned(
+            world, headers, b"%d" % len(world.table._sessions), in_parts=request.get("parts", False)
+        )
     url = path.pattern.replace("{name:path}", NAME).format(
         digest=sha256(LARGE) if path.name == "referrers" else DIGEST,
         reference="v1",

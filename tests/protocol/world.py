@@ -15,12 +15,15 @@ from httpx2 import BaseTransport, Client, Request, Response
 
 from moorage.adapters.memory import MemorySigningKeySource, MemoryStorage, MemoryTable
 from moorage.bootstrap import registry, token
+from moorage.domain.names import Repository
 from moorage.domain.principals import SUPERUSERS, VIEWERS, ServiceAccount
-from moorage.ports import PublicKey, SigningKey
+from moorage.domain.upload_paths import UploadKey
+from moorage.ports import PublicKey, RepositoryRecord, SigningKey
 from moorage.services.accounts import AccountAdministration
 from moorage.web import registry as registry_web
 from moorage.web import token as token_web
 from moorage.web.call import RegistryServices
+from moorage.web.origin import Entrance
 from tests.unit.faults import Faults
 
 if TYPE_CHECKING:
@@ -40,6 +43,18 @@ class Clock:
 
     def advance(self, by: timedelta) -> None:
         self.now += by
+
+
+@dataclass
+class UploadKeys:
+    """The port ``UploadKeySource``; counts how often it is asked."""
+
+    key: UploadKey = field(default_factory=lambda: UploadKey("a1", "5e" * 32))
+    reads: int = 0
+
+    def upload_key(self) -> UploadKey:
+        self.reads += 1
+        return self.key
 
 
 def new_signing_key(kid: str) -> tuple[SigningKey, PublicKey]:
@@ -116,6 +131,7 @@ class World:
     services: RegistryServices
     registry: Client
     tokens: Client
+    upload_keys: UploadKeys
     keys: dict[str, str] = field(default_factory=dict)
 
     def add_account(self, org: str, name: str, *groups: str) -> None:
@@ -133,22 +149,49 @@ class World:
     def all_of(self, who: str, *names: str) -> dict[str, str]:
         return self.auth(who, *(f"repository:{name}:*" for name in names))
 
+    def repository(self, name: str) -> RepositoryRecord:
+        record = self.table.find_repository(Repository.parse(name))
+        assert record is not None
+        return record
+
     def account(self, who: str) -> ServiceAccount:
         org, _, name = who.partition("/")
         return ServiceAccount(org, name)
 
 
 @contextmanager
-def registry_in_memory(domain: str | None = None, **table_options: Any) -> Iterator[World]:
-    """A fresh registry with its clients."""
+def registry_in_memory(
+    domain: str | None = None, front_door: str | None = None, **table_options: Any
+) -> Iterator[World]:
+    """A fresh registry with its clients; ``front_door`` is what a request through the front door carries, if
+    there is one.
+    """
     clock, table, storage, faults = Clock(), MemoryTable(**table_options), MemoryStorage(), Faults()
     table.publish(_PUBLIC)
-    services = registry.assemble(faults.wrap(table), faults.wrap(storage), clock, domain)
+    entrance, upload_keys = Entrance(domain, front_door), UploadKeys()
+    services = registry.assemble(
+        faults.wrap(table),
+        faults.wrap(storage),
+        clock,
+        entrance,
+        faults.wrap(upload_keys) if front_door else None,
+    )
     issuing = token.assemble(faults.wrap(table), faults.wrap(MemorySigningKeySource(_SIGNING)), clock)
     registry_client = connect(registry_web.create_application(services))
-    token_client = connect(token_web.create_application(issuing, domain))
+    token_client = connect(token_web.create_application(issuing, entrance))
     accounts = AccountAdministration(table, clock)
-    world = World(clock, table, storage, faults, accounts, _SIGNING, services, registry_client, token_client)
+    world = World(
+        clock,
+        table,
+        storage,
+        faults,
+        accounts,
+        _SIGNING,
+        services,
+        registry_client,
+        token_client,
+        upload_keys,
+    )
     for org in ("demo", "other"):
         accounts.create_organisation(org)
         world.add_account(org, "admin", SUPERUSERS)

@@ -57,9 +57,20 @@ def text(value: Any) -> str:
             return f"${{{name}}}"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"${{{name}.{attribute}}}"
-        case {"Fn::Sub": str(template)}:
-            return template
+        case {"Fn::Sub": str(template) | [str(template), dict()]}:
+            return _substituted(template, value["Fn::Sub"])
+        case {"Fn::If": [str(condition), positive, negative]}:
+            return f"${{{condition}? {text(positive)} : {text(negative)}}}"
+        case {"Fn::Select": [int(index), {"Fn::Split": [str(mark), parts]}]}:
+            return f"${{{text(parts)} split by {mark}, {index}}}"
     raise AssertionError(f"neither text nor a reference: {value!r}")
+
+
+def _substituted(template: str, sub: Any) -> str:
+    variables = {} if isinstance(sub, str) else sub[1]
+    for name, stands_for in variables.items():
+        template = template.replace(f"${{{name}}}", text(stands_for))
+    return template
 
 
 def texts(value: Any) -> list[str]:
@@ -173,7 +184,13 @@ class Template:
 
 def _statements(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
-        yield from value.get("Statement", ())
+        for statement in value.get("Statement", ()):
+            # What stands there under a condition, or nothing.
+            match statement:
+                case {"Fn::If": [_, dict(chosen), {"Ref": "AWS::NoValue"}]}:
+                    yield chosen
+                case _:
+                    yield statement
         for each in value.values():
             yield from _statements(each)
     elif isinstance(value, list):

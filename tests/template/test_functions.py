@@ -9,6 +9,7 @@ import pytest
 from moorage.adapters.aws import Patience
 from moorage.adapters.memory import MemoryTable
 from moorage.bootstrap import token
+from moorage.web.queue import pause
 from tests.template.document import ROOT, Template, load, text
 
 # Powertools reads it, not our code.
@@ -117,9 +118,29 @@ def test_each_caller_is_permitted(template: Template) -> None:
 
 
 def test_each_function_has_a_time_limit_and_memory(template: Template) -> None:
+    # What hashes 20 GB needs the longest that there is, and who sweeps some minutes.
+    longest = {"UploadFinalizerFunction": 900, "SweeperFunction": 300}
     for name, function in template.functions().items():
-        assert 1 <= function["Timeout"] <= 60, name
+        assert 1 <= function["Timeout"] <= longest.get(name, 60), name
         assert function["MemorySize"] >= 256, name
+
+
+def test_messages_are_unseen_for_six_times_as_long_as_the_function_has(template: Template) -> None:
+    sources = template.of_type("AWS::Lambda::EventSourceMapping").values()
+    assert sources
+    for source in (each["Properties"] for each in sources):
+        function = template.functions()[source["FunctionName"]["Ref"]]
+        queue = template.properties(source["EventSourceArn"]["Fn::GetAtt"][0])
+        assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        dead = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        assert template.resources[dead]["Type"] == "AWS::SQS::Queue"
+        # Long enough for somebody to look, and as long as SQS keeps anything.
+        assert template.properties(dead)["MessageRetentionPeriod"] == 14 * 86400
+        assert queue["RedrivePolicy"]["maxReceiveCount"] > 1
+        # All attempts, with the pauses between them, fit into the time that the queue keeps a message.
+        pauses = sum(pause(attempt) for attempt in range(1, queue["RedrivePolicy"]["maxReceiveCount"]))
+        assert pauses + 6 * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
 
 
 def test_functions_behind_the_gateway_answer_before_it_gives_up(template: Template) -> None:

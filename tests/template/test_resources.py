@@ -1,13 +1,16 @@
 """The API, the table and the bucket."""
 
+import re
 import tomllib
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from moorage.domain.blobs import Way
 from moorage.domain.sessions import SESSION_LIFETIME
 from moorage.services.uploads import CHUNK_PREFIX
+from moorage.web.origin import HOST_HEADER, PROOF_HEADER
 from tests.template.document import ROOT, Template, load, text
 
 
@@ -114,6 +117,8 @@ def test_bucket_refuses_everybody_without_tls(template: Template) -> None:
     statements = [each for each in template.statements() if each.resource == "BucketPolicy"]
     conditions = []
     for statement in statements:
+        if statement.body["Effect"] == "Allow":
+            continue
         assert statement.body["Effect"] == "Deny"
         assert statement.body["Principal"] == "*"
         assert statement.actions == ["s3:*"]
@@ -123,14 +128,128 @@ def test_bucket_refuses_everybody_without_tls(template: Template) -> None:
     assert template.properties("BucketPolicy")["Bucket"] == {"Ref": "Bucket"}
 
 
+def test_nobody_is_let_into_the_bucket_but_the_front_door_with_uploads(template: Template) -> None:
+    policy = [each for each in template.statements() if each.resource == "BucketPolicy"]
+    (allowed,) = [each for each in policy if each.body["Effect"] == "Allow"]
+    assert allowed.body["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    assert allowed.actions == ["s3:PutObject"]
+    assert allowed.targets == [f"${{Bucket.Arn}}/{Way.DIRECT}/*"]
+    source = text(allowed.body["Condition"]["StringEquals"]["aws:SourceArn"])
+    assert source.endswith(":distribution/${Distribution}")
+
+
+def test_events_tell_of_what_is_stored_without_a_function_knowing(template: Template) -> None:
+    told = {}
+    for each in template.properties("Bucket")["NotificationConfiguration"]["QueueConfigurations"]:
+        (rule,) = each["Filter"]["S3Key"]["Rules"]
+        assert (each["Event"], rule["Name"]) == ("s3:ObjectCreated:*", "prefix")
+        told[rule["Value"]] = text(each["Queue"])
+    assert told == dict.fromkeys((f"{Way.DIRECT}/", f"{Way.PRESIGNED}/"), "${UploadQueue.Arn}")
+    # S3 tries the queue when the notification is made.
+    assert template.resources["Bucket"]["DependsOn"] == "UploadQueuePolicy"
+    (statement,) = template.properties("UploadQueuePolicy")["PolicyDocument"]["Statement"]
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+def _behaviours(template: Template) -> dict[str, dict[str, Any]]:
+    config = template.properties("Distribution")["DistributionConfig"]
+    return {"*": config["DefaultCacheBehavior"]} | {
+        each["PathPattern"]: each for each in config["CacheBehaviors"]
+    }
+
+
+def test_front_door_leads_uploads_to_the_bucket_and_all_else_to_the_api(template: Template) -> None:
+    origins = {
+        each["Id"]: each for each in template.properties("Distribution")["DistributionConfig"]["Origins"]
+    }
+    leads = {path: origins[each["TargetOriginId"]] for path, each in _behaviours(template).items()}
+    assert leads.keys() == {"*", "/v2/*/blobs/uploads/_direct/*"}
+    assert text(leads["*"]["DomainName"]).startswith("${Api}.execute-api.")
+    assert leads["/v2/*/blobs/uploads/_direct/*"]["DomainName"] == {
+        "Fn::GetAtt": ["Bucket", "RegionalDomainName"]
+    }
+    assert "OriginAccessControlId" in leads["/v2/*/blobs/uploads/_direct/*"]
+
+
+def test_front_door_changes_no_bytes_keeps_nothing_and_takes_every_method(template: Template) -> None:
+    for path, behaviour in _behaviours(template).items():
+        assert behaviour["Compress"] is False, path
+        # Managed-CachingDisabled.
+        assert behaviour["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", path
+        assert behaviour["ViewerProtocolPolicy"] == "https-only", path
+        assert {"PUT", "PATCH", "POST", "DELETE", "HEAD", "GET"} < set(behaviour["AllowedMethods"]), path
+
+
+def test_uploads_pass_the_edge_functions_and_carry_the_checksum_alone(template: Template) -> None:
+    behaviour = _behaviours(template)["/v2/*/blobs/uploads/_direct/*"]
+    passed = {each["EventType"]: text(each["FunctionARN"]) for each in behaviour["FunctionAssociations"]}
+    assert passed == {
+        "viewer-request": "${UploadRequestFunction.FunctionARN}",
+        "viewer-response": "${UploadResponseFunction.FunctionARN}",
+    }
+    config = template.properties("UploadRequestPolicy")["OriginRequestPolicyConfig"]
+    assert config["HeadersConfig"] == {"HeaderBehavior": "whitelist", "Headers": ["x-amz-checksum-sha256"]}
+    assert config["CookiesConfig"] == {"CookieBehavior": "none"}
+    assert config["QueryStringsConfig"] == {"QueryStringBehavior": "none"}
+
+
+def test_functions_and_front_door_agree_on_what_proves_it(template: Template) -> None:
+    origins = template.properties("Distribution")["DistributionConfig"]["Origins"]
+    (api,) = [each for each in origins if each["Id"] == "api"]
+    ((name, value),) = [(each["HeaderName"], each["HeaderValue"]) for each in api["OriginCustomHeaders"]]
+    assert name == PROOF_HEADER
+    for function in ("registry", "token"):
+        variables = template.functions()[template.function_in(function)]["Environment"]["Variables"]
+        assert variables["FRONT_DOOR"] == {"Fn::If": ["HasFrontDoor", value, ""]}
+    code = template.properties("ViewerHostFunction")["FunctionCode"]
+    assert HOST_HEADER in code
+
+
+def test_front_door_keeps_no_error(template: Template) -> None:
+    kept = template.properties("Distribution")["DistributionConfig"]["CustomErrorResponses"]
+    # All that CloudFront keeps by default.
+    codes = {400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504}
+    assert kept == [{"ErrorCode": code, "ErrorCachingMinTTL": 0} for code in sorted(codes)]
+
+
+def test_names_at_the_edge_fit_whatever_the_stack_is_called(template: Template) -> None:
+    guid = "a" * 36
+    names = [
+        text(name).replace("${${AWS::StackId} split by /, 2}", guid)
+        for each in template.of_type("AWS::CloudFront::Function", "AWS::CloudFront::KeyValueStore").values()
+        for name in [each["Properties"]["Name"]]
+    ]
+    assert len(names) == len(set(names)) > 3
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in names), names
+
+
+def test_all_of_the_front_door_can_be_left_out(template: Template) -> None:
+    """Without it nothing refers to it, but under the condition that it is there."""
+    optional = {name for name, each in template.resources.items() if each.get("Condition") == "HasFrontDoor"}
+    assert optional == {name for name, each in template.resources.items() if "::CloudFront::" in each["Type"]}
+    assert len(optional) > 5
+
+
 def test_secrets_are_made_once_and_looked_after_every_day(template: Template) -> None:
     (resource,) = template.of_type("Custom::Secrets").values()
     properties = resource["Properties"]
     # A deployment waits no longer than that for an answer; the function's own limit is far below.
     assert template.functions()["SecretsFunction"]["Timeout"] < properties["ServiceTimeout"]
-    (rule,) = template.of_type("AWS::Events::Rule").values()
-    assert rule["Properties"]["ScheduleExpression"] == "rate(1 day)"
-    assert rule["Properties"]["State"] == "ENABLED"
+    rule = template.properties("RotationSchedule")
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    assert rule["State"] == "ENABLED"
+    # A front door that comes later has a store without keys: a change of this calls the function.
+    assert properties["KeyValueStore"] == {
+        "Fn::If": ["HasFrontDoor", {"Fn::GetAtt": ["UploadKeys", "Arn"]}, ""]
+    }
+
+
+def test_what_was_abandoned_is_gone_within_a_day(template: Template) -> None:
+    rule = template.properties("SweepSchedule")
+    assert rule["State"] == "ENABLED"
+    found = re.fullmatch(r"rate\((\d+) hours\)", rule["ScheduleExpression"])
+    assert found is not None
+    assert SESSION_LIFETIME + timedelta(hours=int(found[1])) <= timedelta(days=1)
 
 
 def test_no_alias_that_cloudformation_cannot_read() -> None:

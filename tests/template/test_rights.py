@@ -108,16 +108,28 @@ def readers_of_secrets(template: Template) -> dict[str, list[Statement]]:
     return found
 
 
-def test_token_alone_may_read_a_secret_and_only_the_signing_key(template: Template) -> None:
-    token = template.function_in("token")
-    assert readers_of_secrets(template).keys() == {token}
-    read, decrypt = readers_of_secrets(template)[token]
-    assert (read.actions, read.targets) == (["ssm:GetParameter"], [SIGNING_KEY])
+def readable(template: Template, folder: str) -> str:
+    """Which parameters a function may read, by the same words in its right to decrypt."""
+    read, decrypt = readers_of_secrets(template)[template.function_in(folder)]
+    assert read.actions == ["ssm:GetParameter"]
     assert decrypt.actions == ["kms:Decrypt"]
-    assert (
-        text(decrypt.body["Condition"]["StringEquals"]["kms:EncryptionContext:PARAMETER_ARN"]) == SIGNING_KEY
-    )
-    assert "kms:ViaService" in decrypt.body["Condition"]["StringEquals"]
+    condition = decrypt.body["Condition"]
+    assert "kms:ViaService" in condition["StringEquals"]
+    assert condition["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": "alias/aws/ssm"}
+    context = "kms:EncryptionContext:PARAMETER_ARN"
+    (named,) = [kind[context] for kind in condition.values() if context in kind]
+    (target,) = read.targets
+    assert text(named) == target
+    return target
+
+
+def test_token_may_read_the_signing_key_and_registry_the_upload_keys_and_nobody_anything_else(
+    template: Template,
+) -> None:
+    readers = {template.function_in(folder) for folder in ("token", "registry")}
+    assert readers_of_secrets(template).keys() == readers
+    assert readable(template, "token") == SIGNING_KEY
+    assert readable(template, "registry") == SIGNING_KEY.replace("/signing-key", "/upload-key/*")
 
 
 @pytest.mark.parametrize("action", ["ssm:GetParameters", "ssm:GetParametersByPath", "ssm:*", "kms:Decrypt"])
@@ -140,6 +152,9 @@ def test_parameters_in_the_environment_are_those_of_the_roles(template: Template
     secrets = template.functions()[template.function_in("secrets")]["Environment"]["Variables"]
     assert rights("token", "ssm:GetParameter") == [text(token["SIGNING_KEY_PARAMETER"])]
     assert token["SIGNING_KEY_PARAMETER"] == secrets["SIGNING_KEY_PARAMETER"]
+    registry = template.functions()[template.function_in("registry")]["Environment"]["Variables"]
+    assert rights("registry", "ssm:GetParameter") == [text(registry["UPLOAD_KEY_PARAMETER_PREFIX"]) + "/*"]
+    assert registry["UPLOAD_KEY_PARAMETER_PREFIX"] == secrets["UPLOAD_KEY_PARAMETER_PREFIX"]
     assert rights("secrets", "ssm:PutParameter") == [
         text(secrets["SIGNING_KEY_PARAMETER"]),
         text(secrets["UPLOAD_KEY_PARAMETER_PREFIX"]) + "/*",
@@ -157,18 +172,50 @@ def allowed(template: Template, folder: str, service: str) -> dict[str, set[str]
     return found
 
 
+def objects(*prefixes: str) -> set[str]:
+    return {f"${{Bucket.Arn}}/{prefix}*" for prefix in prefixes}
+
+
+API, DIRECT, PRESIGNED = (f"{way}/" for way in (Way.API, Way.DIRECT, Way.PRESIGNED))
+BUCKET = {"${Bucket.Arn}"}
+
+
 def test_rights_on_the_bucket_are_those_of_a_registry_that_removes_no_blob(template: Template) -> None:
-    prefixes = (f"{Way.API}/", CHUNK_PREFIX, MANIFEST_PREFIX)
-    objects = {f"${{Bucket.Arn}}/{prefix}*" for prefix in prefixes}
+    written = objects(API, CHUNK_PREFIX, MANIFEST_PREFIX, PRESIGNED)
     assert allowed(template, "registry", "s3") == {
-        "GetObject": objects,
-        "PutObject": objects,
-        "DeleteObject": {f"${{Bucket.Arn}}/{CHUNK_PREFIX}*"},
-        "ListBucket": {"${Bucket.Arn}"},
+        "GetObject": written | objects(DIRECT),
+        "PutObject": written,
+        "AbortMultipartUpload": objects(PRESIGNED),
+        "ListMultipartUploadParts": objects(PRESIGNED),
+        "DeleteObject": objects(CHUNK_PREFIX),
+        "ListBucket": BUCKET,
     }
     assert allowed(template, "token", "s3") == allowed(template, "secrets", "s3") == {}
 
 
+def test_finalizer_and_sweeper_store_nothing_and_remove_no_manifest(template: Template) -> None:
+    assert allowed(template, "upload_finalizer", "s3") == {
+        "GetObject": objects(DIRECT, PRESIGNED),
+        "DeleteObject": objects(DIRECT, PRESIGNED),
+        "ListBucket": BUCKET,
+    }
+    # HeadObject, by which the sweeper looks whether an announced object is there, is a GetObject.
+    assert allowed(template, "sweeper", "s3") == {
+        "GetObject": objects(PRESIGNED),
+        "DeleteObject": objects(API, CHUNK_PREFIX, DIRECT, PRESIGNED),
+        "AbortMultipartUpload": objects(PRESIGNED),
+        "ListBucket": BUCKET,
+    }
+
+
+def test_secrets_alone_writes_the_keys_that_the_front_door_knows(template: Template) -> None:
+    rights = {folder: allowed(template, folder, "cloudfront-keyvaluestore") for folder in FOLDERS}
+    actions = ("DescribeKeyValueStore", "ListKeys", "UpdateKeys")
+    assert rights.pop("secrets") == {action: {"${UploadKeys.Arn}"} for action in actions}
+    assert set(map(str, rights.values())) == {"{}"}
+
+
+FOLDERS = ("registry", "token", "upload_finalizer", "sweeper", "secrets")
 WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")
 TRUST = {
     "KEY#some-id": None,
@@ -184,7 +231,7 @@ def writers(template: Template, partition_key: str) -> dict[str, set[str]]:
     """Which functions may write a row, and how."""
     found = {
         folder: {action for action in WRITES if template.may(folder, action, partition_key)}
-        for folder in ("registry", "token", "secrets")
+        for folder in FOLDERS
     }
     return {folder: actions for folder, actions in found.items() if actions}
 
@@ -212,14 +259,27 @@ def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None
             )
             for statement in template.rights_on_rows(folder)
         }
-        for folder in ("registry", "token", "secrets")
+        for folder in FOLDERS
     }
     assert rows["token"] == {"Keys": ({"GetItem"}, ["KEY#*"]), "Groups": ({"Query"}, ["PRINCIPAL#*"])}
     assert rows["secrets"] == {
         "PublicKeys": ({"PutItem", "Query", "UpdateItem"}, ["SIGNINGKEY"]),
         "States": ({"GetItem", "PutItem"}, ["SECRET", "BOOTSTRAP"]),
     }
-    assert rows["registry"].keys() == {"Content", "Repositories", "Trust"}
+    assert rows["registry"].keys() == {"Content", "Repositories", "Trust", "UploadKeyState"}
+    assert rows["registry"]["UploadKeyState"] == ({"GetItem"}, ["SECRET"])
+    assert rows["upload_finalizer"] == {
+        "Content": (
+            {"ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"},
+            ["REPO#*", "OBJECT#*", "ORGBLOB#*"],
+        ),
+        "Repositories": ({"GetItem"}, ["ORG#*", "REPOSITORYID#*"]),
+    }
+    assert rows["sweeper"] == {
+        "Expired": ({"Query"}, ["SESSION#*"]),
+        "Sessions": ({"DeleteItem", "GetItem", "UpdateItem"}, ["REPO#*"]),
+        "Objects": ({"DeleteItem", "GetItem", "Query"}, ["OBJECT#*"]),
+    }
     assert rows["registry"]["Content"][1] == ["REPO#*", "REFERRERS#*", "OBJECT#*", "ORGBLOB#*"]
     assert rows["registry"]["Repositories"] == ({"GetItem", "PutItem"}, ["ORG#*", "REPOSITORYID#*"])
     assert rows["registry"]["Trust"] == ({"Query"}, ["SIGNINGKEY", "PRINCIPAL#*"])

@@ -18,6 +18,7 @@ class Faults:
         self._at: int | None = None
         self._named: str | None = None
         self._lost = False
+        self._interruption: tuple[int, Callable[[], object]] | None = None
 
     def wrap(self, target: Any) -> Any:
         """``target``, every public method of which goes through here."""
@@ -43,8 +44,30 @@ class Faults:
         finally:
             self._at, self._named, self._error = None, None, before
 
+    @contextmanager
+    def interrupted(self, at: int, by: Callable[[], object]) -> Iterator[Callable[[], bool]]:
+        """Before the ``at``-th call from now on (from 0), somebody else does ``by`` as a whole; whether it came
+        to that.
+        """
+        happened: list[bool] = []
+
+        def interrupt() -> None:
+            happened.append(True)
+            by()
+
+        self.calls.clear()
+        self._interruption = at, interrupt
+        try:
+            yield lambda: bool(happened)
+        finally:
+            self._interruption = None
+
     def call(self, name: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Make one call, unless it has to fail."""
+        if self._interruption is not None and self._interruption[0] == len(self.calls):
+            _, by = self._interruption
+            self._interruption = None
+            by()
         fails = len(self.calls) == self._at or name == self._named
         self.calls.append(name)
         if fails and not self._lost:

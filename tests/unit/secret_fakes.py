@@ -1,6 +1,6 @@
 """In-memory stand-ins for what the ``secrets`` service writes to, which can fail at any chosen write."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -94,3 +94,23 @@ class MemorySecretRecords:
             return self.bootstrap == (sha256, generation)
         self.bootstrap = sha256, generation
         return True
+
+
+class MemoryEdgeKeys:
+    """The port ``EdgeKeys``. Nothing looks at the values, but the test."""
+
+    def __init__(self, writes: Writes) -> None:
+        self.keys: dict[str, str] = {}
+        self._writes = writes
+
+    def kids(self) -> Collection[str]:
+        return list(self.keys)
+
+    def publish(self, kid: str, key: str) -> None:
+        self._writes.happen(f"publish {kid}")
+        self.keys[kid] = key
+
+    def withdraw(self, kids: Collection[str]) -> None:
+        self._writes.happen(f"withdraw {' '.join(sorted(kids))}")
+        for kid in kids:
+            self.keys.pop(kid, None)

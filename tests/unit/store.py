@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from moorage.adapters.memory import MemoryStorage, MemoryTable
-from moorage.bootstrap import registry
-from moorage.domain.blobs import ObjectState, Way, object_key
+from moorage.bootstrap import registry, sweeper, upload_finalizer
+from moorage.domain.blobs import ObjectState, StoredObject, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.manifests import OCI_MANIFEST
 from moorage.domain.names import Repository
 from moorage.domain.principals import SUPERUSERS
 from moorage.domain.sessions import SessionState, UploadSession
 from moorage.services.accounts import AccountAdministration
-from tests.protocol.world import Clock
+from tests.protocol.world import Clock, UploadKeys
 from tests.unit.faults import Faults
 
 APP, SIDE, FOREIGN = Repository("demo", "app"), Repository("demo", "side"), Repository("other", "app")
@@ -30,15 +30,17 @@ class Store:
 
     def __init__(self) -> None:
         self.clock, self.table, self.storage, self.faults = Clock(), MemoryTable(), MemoryStorage(), Faults()
-        self.services = registry.assemble(
-            self.faults.wrap(self.table), self.faults.wrap(self.storage), self.clock
-        )
+        table, storage = self.faults.wrap(self.table), self.faults.wrap(self.storage)
+        self.services = registry.assemble(table, storage, self.clock, upload_keys=UploadKeys())
+        self.finalizing = upload_finalizer.assemble(table, storage, self.clock)
+        self.sweeping = sweeper.assemble(table, storage, self.clock)
         administration = AccountAdministration(self.table, self.clock)
         for org in ("demo", "other"):
             administration.create_organisation(org)
             administration.create_service_account(org, "admin", groups=[SUPERUSERS])
         self.uploads, self.blobs = self.services.uploads, self.services.blobs
         self.manifests, self.referrers = self.services.manifests, self.services.referrers
+        self.presigned = self.services.presigned
 
     def push(self, repository: Repository, content: bytes, algorithm: Algorithm = Algorithm.SHA256) -> Digest:
         digest = Digest.of(content, algorithm)
@@ -52,17 +54,75 @@ class Store:
             session = self.uploads.append(session, chunk, None)
         return session
 
+    def begin(
+        self, way: Way, repository: Repository = APP, content: bytes = CONTENT, digest: Digest | None = None
+    ) -> UploadSession:
+        """An open session of a way, for ``content`` if it has to be announced."""
+        who = WHO if repository.org == "demo" else STRANGER
+        if way is not Way.PRESIGNED:
+            return self.uploads.start(repository, who, way=way)
+        digest = digest or Digest.of(content)
+        return self.presigned.begin(repository, who, digest, len(content), None).session
+
     def leave(
-        self, content: bytes, digest: Digest | None = None, repository: Repository = APP, **put: Any
+        self,
+        content: bytes,
+        digest: Digest | None = None,
+        repository: Repository = APP,
+        *,
+        way: Way = Way.API,
+        unproven: bool = False,
     ) -> str:
         """An object as an upload leaves it that ended between storing the bytes and linking them; its session
         is open. The key.
         """
-        session = self.uploads.start(repository, WHO)
         digest = digest or Digest.of(content)
-        key = object_key(Way.API, session.repository_id, digest, session.id)
-        (self.storage.put_without_checksum if put.get("unproven") else self.storage.put)(key, content)
+        session = self.begin(way, repository, content, digest)
+        return self.put(session, digest, content, unproven=unproven)
+
+    def put(
+        self,
+        session: UploadSession,
+        digest: Digest,
+        content: bytes,
+        *,
+        way: Way | None = None,
+        unproven: bool = False,
+    ) -> str:
+        """An object under a session's key for ``digest``, as the client of it can store one. The key."""
+        key = object_key(way or session.way, session.repository_id, digest, session.id)
+        (self.storage.put_without_checksum if unproven else self.storage.put)(key, content)
         return key
+
+    def session_of(self, key: str, repository: Repository = APP) -> UploadSession | None:
+        """The session that has stored an object."""
+        return self.table.find_session(repository, key.rpartition("/")[2])
+
+    def end(self, session: UploadSession, state: str) -> None:
+        """Let a session end in one of the ways that a session can."""
+        if state == "closed":
+            other = b"content of another blob"
+            digest = Digest.of(other)
+            key = self.put(session, digest, other)
+            stored = StoredObject(key, len(other), digest.encoded, self.clock())
+            self.uploads._linking.link_stored(session, digest, stored)
+        elif state == "failed":
+            assert self.table.fail_session(session, "the stored content does not have that digest")
+        elif state == "expired":
+            assert self.table.expire_session(session)
+        else:
+            assert state == "cancelled"
+            assert self.table.delete_session(session)
+
+    def cancel(self, session: UploadSession) -> None:
+        """What the client of a session does that gives it up."""
+        end = self.presigned.abort if session.announced else self.uploads.cancel
+        end(session.repository, session.principal, session.id)
+
+    def unrecorded(self) -> list[str]:
+        """Keys of uploaded objects that have no row: nobody has linked them."""
+        found = [key for way in Way for key in self.storage.list_keys(f"{way}/", 10**6)]
+        return [key for key in found if self.table.find_object(key) is None]
 
     def holds(self, repository: Repository, digest: Digest) -> bool:
         """Whether the repository has a link, without settling anything."""

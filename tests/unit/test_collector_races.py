@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from moorage.domain.blobs import ObjectState
+from moorage.domain.blobs import ObjectState, Way
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import RegistryError
 from tests.unit.store import APP, CONTENT, SIDE, WHO, Store, live
@@ -78,8 +78,18 @@ def upload_in_chunks(store: Store) -> object:
     return store.uploads.finish(APP, WHO, session.id, Digest.of(CONTENT), CONTENT[3:], None)
 
 
+def settle_direct(store: Store) -> object:
+    store.leave(CONTENT, way=Way.DIRECT)
+    return store.blobs.find(APP, Digest.of(CONTENT))
+
+
+def finalize(store: Store) -> object:
+    key = store.leave(CONTENT, way=Way.PRESIGNED, unproven=True)
+    return store.finalizing.finalize(key)
+
+
 @pytest.mark.parametrize("prepare", [known_and_unlinked, known_and_linked])
-@pytest.mark.parametrize("push", [upload, upload_in_chunks, mount])
+@pytest.mark.parametrize("push", [upload, upload_in_chunks, mount, settle_direct, finalize])
 def test_whenever_the_collector_makes_its_steps_what_is_linked_is_there(prepare: Push, push: Push) -> None:
     first, pairs = 0, 0
     while True:

@@ -9,13 +9,23 @@ from typing import Any
 
 import pytest
 
+from moorage.domain.blobs import Way
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import BlobUnknown, ChunkOutOfOrder, ManifestUnknown, Throttled, Unavailable
+from moorage.domain.errors import (
+    BlobUnknown,
+    BlobUploadUnknown,
+    ChunkOutOfOrder,
+    ManifestUnknown,
+    Throttled,
+    Unavailable,
+)
 from moorage.domain.manifests import OCI_MANIFEST
 from moorage.domain.ranges import ChunkRange
+from moorage.domain.sessions import UploadSession
 from tests.unit.store import APP, CONFIG, SIDE, WHO, Store, image
 
 CONTENT = b"layer" * 1000
+PART = 5 * 1024**2
 DIGEST, LONG = Digest.of(CONTENT), Digest.of(CONTENT, Algorithm.SHA512)
 
 
@@ -98,6 +108,13 @@ def push_manifest(reference: Callable[[bytes], Digest | str], **more: Any) -> Op
     )
 
 
+def in_parts(store: Store) -> UploadSession:
+    session = store.presigned.begin(APP, WHO, DIGEST, len(CONTENT), PART).session
+    ((key, upload_id),) = store.storage._uploads
+    store.storage.put_part(key, upload_id, 1, CONTENT)
+    return session
+
+
 OPERATIONS = {
     "a blob in one request": put_whole(DIGEST),
     "a blob in one request, by sha512": put_whole(LONG),
@@ -134,6 +151,37 @@ OPERATIONS = {
         lambda store: store.leave(CONTENT, unproven=True),
         lambda store, _: store.blobs.find(APP, DIGEST),
         lambda store, _: store.content(APP, DIGEST) == CONTENT,
+    ),
+    "settling a direct upload": Operation(
+        lambda store: store.leave(CONTENT, way=Way.DIRECT),
+        lambda store, _: store.blobs.find(APP, DIGEST),
+        lambda store, _: store.content(APP, DIGEST) == CONTENT,
+    ),
+    "settling what the organisation has": Operation(
+        lambda store: (store.push(SIDE, CONTENT), store.leave(CONTENT, way=Way.DIRECT)),
+        lambda store, _: store.blobs.find(APP, DIGEST),
+        lambda store, _: store.content(APP, DIGEST) == CONTENT,
+    ),
+    "beginning a presigned upload": Operation(
+        nothing,
+        lambda store, _: store.presigned.begin(APP, WHO, DIGEST, len(CONTENT), PART),
+        lambda store, _: any(session.announced for session in store.table._sessions.values()),
+    ),
+    "completing one PUT": Operation(
+        lambda store: store.session_of(store.leave(CONTENT, way=Way.PRESIGNED)),
+        lambda store, session: store.presigned.complete(APP, WHO, session.id),
+        lambda store, _: store.content(APP, DIGEST) == CONTENT,
+    ),
+    "completing parts": Operation(
+        in_parts,
+        lambda store, session: store.presigned.complete(APP, WHO, session.id),
+        lambda store, _: store.content(APP, DIGEST) == CONTENT and not store.storage._uploads,
+    ),
+    "aborting an upload in parts": Operation(
+        in_parts,
+        lambda store, session: store.presigned.abort(APP, WHO, session.id),
+        lambda store, session: store.session_of(session.id) is None,
+        (BlobUploadUnknown,),
     ),
     "settling for a manifest": Operation(
         lambda store: (store.leave(CONFIG), store.leave(CONTENT)),

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from moorage.domain.blobs import ObjectState, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import (
+    BeingVerified,
     BlobUnknown,
     BlobUploadUnknown,
     ManifestBlobUnknown,
@@ -22,7 +23,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.manifests import OCI_MANIFEST
 from moorage.ports import ObjectHead
-from moorage.services import linking
+from moorage.services.settling import HASHED_IN_A_REQUEST
 from tests.unit.store import APP, FOREIGN, SIDE, STRANGER, WHO, Store, image, live
 
 CONTENT = b"layer" * 100
@@ -84,25 +85,43 @@ def test_a_checksum_of_sha256_proves_nothing_about_sha512(store: Store) -> None:
     absent(store, LONG)
 
 
-def test_what_is_too_long_to_be_hashed_in_a_request_is_absent_and_can_be_pushed_anew(
+def test_what_is_too_long_to_be_hashed_in_a_request_is_being_verified_and_can_be_pushed_anew(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.leave(CONTENT, unproven=True)
-    monkeypatch.setattr(store.storage, "head", lambda key: ObjectHead(64 * 1024 * 1024 + 1, None))
-    absent(store)
+    monkeypatch.setattr(store.storage, "head", lambda key: ObjectHead(HASHED_IN_A_REQUEST + 1, None))
+    for ask in (
+        lambda: store.blobs.find(APP, DIGEST),
+        lambda: store.blobs.location(APP, DIGEST, None),
+        lambda: store.blobs.delete(APP, DIGEST),
+        lambda: store.blobs.mount(SIDE, WHO, DIGEST, APP),
+        lambda: store.manifests.push(APP, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1"),
+    ):
+        with pytest.raises(BeingVerified):
+            ask()
     monkeypatch.undo()
-    monkeypatch.setattr(linking, "_HASHED_IN_A_REQUEST", len(CONTENT) - 1)
-    absent(store)
-    with pytest.raises(BlobUnknown):
-        store.blobs.delete(APP, DIGEST)
+    assert not store.holds(APP, DIGEST)
     store.push(APP, CONTENT)
     assert store.blobs.find(APP, DIGEST).size == len(CONTENT)
 
 
-def test_what_is_just_short_enough_is_hashed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.leave(CONTENT, unproven=True)
-    monkeypatch.setattr(linking, "_HASHED_IN_A_REQUEST", len(CONTENT))
-    assert store.blobs.find(APP, DIGEST).size == len(CONTENT)
+def test_what_is_just_short_enough_is_hashed(store: Store) -> None:
+    content = bytes(HASHED_IN_A_REQUEST)
+    store.leave(content, unproven=True)
+    assert store.blobs.find(APP, Digest.of(content)).size == len(content)
+
+
+def test_a_good_object_beside_one_that_is_being_verified_is_taken(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [store.leave(CONTENT, unproven=True) for _ in range(3)]
+    head, (long, *_) = store.storage.head, sorted(keys)
+    monkeypatch.setattr(
+        store.storage,
+        "head",
+        lambda key: ObjectHead(HASHED_IN_A_REQUEST + 1, None) if key == long else head(key),
+    )
+    assert store.blobs.find(APP, DIGEST).key != long
 
 
 def test_another_repository_or_organisation_does_not_settle_it(store: Store) -> None:

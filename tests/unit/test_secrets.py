@@ -10,8 +10,8 @@ import pytest
 
 from moorage.adapters.key_pairs import new_key_pair
 from moorage.domain.errors import Unavailable
-from moorage.ports import PublicKey
-from moorage.services.secrets import RETIREMENT, SIGNING_KEY, UPLOAD_KEY, SecretNames, Secrets
+from moorage.ports import SIGNING_KEY, UPLOAD_KEY, PublicKey
+from moorage.services.secrets import RETIREMENT, SecretNames, Secrets
 from tests.unit.secret_fakes import MemorySecretRecords, MemorySecretWriter, Writes
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,13 @@ class NoAnswerError(BotoCoreError):
 class JsonService:
     """Calls operations by their names; requests and answers are the JSON that the service documents.
 
-    ``api`` is the service's name in ``X-Amz-Target``, ``version`` the one of JSON in its content type.
+    ``api`` is the service's name in ``X-Amz-Target``, ``version`` the one of JSON in its content type;
+    ``silent`` are the operations that are answered with nothing.
     """
 
-    def __init__(self, access: Access, patience: Patience, *, api: str, version: str) -> None:
+    def __init__(
+        self, access: Access, patience: Patience, *, api: str, version: str, silent: Collection[str] = ()
+    ) -> None:
         self._access = access
         self._attempts = patience.attempts
         self._constant = {
@@ -54,6 +57,7 @@ class JsonService:
             "host": urlsplit(access.endpoint).netloc,
         }
         self._api = api
+        self._silent = silent
         self._pool = _pool(access.endpoint, patience)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +97,8 @@ class JsonService:
             )
         except urllib3.exceptions.HTTPError as error:
             raise NoAnswerError from error
+        if operation in self._silent and answer.status == _OK and not answer.data:
+            return {}
         return _content(operation, answer)
 
 

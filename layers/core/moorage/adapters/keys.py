@@ -179,10 +179,24 @@ def session(name: Repository, session_id: str) -> Key:
     return _of(name, f"SESSION#{session_id}")
 
 
+SESSION_SHARDS = "0123456789abcdef"
+
+
 def session_expiry(name: Repository, session_id: str, expires: datetime) -> Index:
     """An upload session, by the time after which nobody can continue it."""
     shard = session_id[:1].lower()
     return Index(f"SESSION#{shard}", f"{expires.isoformat()}#{name.name}#{session_id}")
+
+
+def sessions_until(shard: str, time: datetime) -> Index:
+    """After all sessions of a shard that end before ``time``."""
+    return Index(f"SESSION#{shard}", time.isoformat())
+
+
+def indexed_session(place: str) -> tuple[Repository, str]:
+    """The repository and the id of a session, by its place in the index (``gsi1sk``)."""
+    _, name, session_id = place.split("#")
+    return Repository(*name.split("/", 1)), session_id
 
 
 def referrer(name: Repository, subject: Digest, artifact_type: str, digest: Digest) -> Key:

@@ -21,9 +21,10 @@ from botocore.exceptions import ClientError
 
 from moorage.adapters.access import Access, in_environment
 from moorage.adapters.aws import Patience, create_client, error_code, lazy, translated, unavailable
+from moorage.adapters.s3_multipart import PERMISSION_SECONDS, S3Multipart
 from moorage.adapters.signing import presigned
 from moorage.domain.errors import DigestMismatch
-from moorage.ports import ObjectHead
+from moorage.ports import ObjectHead, PresignedRequest
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -58,15 +59,15 @@ def connect_storage(
     return S3Storage(bucket, addressing_style, patience)
 
 
-class S3Storage:
-    """The port ``Storage``.
+class S3Storage(S3Multipart):
+    """The ports ``Storage`` and ``MultipartStorage``.
 
     Everything raises ``Unavailable`` or one of its kinds when S3 does not do its part.
     """
 
     def __init__(self, bucket: str, addressing_style: AddressingStyle, patience: Patience) -> None:
         self._bucket = bucket
-        self.client: Callable[[], S3Client] = lazy(lambda: _create(addressing_style, patience))
+        self.client = lazy(lambda: _create(addressing_style, patience))
         self._place: Callable[[], _Place | None] = lazy(lambda: _place(bucket, addressing_style))
         self._upload_limits = urllib3.Timeout(connect=patience.connect_seconds, read=patience.upload_seconds)
 
@@ -86,25 +87,13 @@ class S3Storage:
         return self._send(key, _checked(content, size, sha256), size, sha256)
 
     def _send(self, key: str, pieces: Iterator[bytes], size: int, sha256: str) -> bool:
-        # Signed headers: S3 ignores a checksum in the query. botocore's own call would read the whole
-        # content beforehand, to sign it.
+        # botocore's own call would read the whole content beforehand, to sign it.
         headers = {
             "Content-Length": str(size),
             "If-None-Match": "*",
             "x-amz-checksum-sha256": _base64(sha256),
         }
-        with translated("PutObject"):
-            url = self.client().generate_presigned_url(
-                "put_object",
-                Params={
-                    "Bucket": self._bucket,
-                    "Key": key,
-                    "ContentLength": size,
-                    "IfNoneMatch": "*",
-                    "ChecksumSHA256": headers["x-amz-checksum-sha256"],
-                },
-                ExpiresIn=_PUT_SECONDS,
-            )
+        url = self._presign_put(key, size, headers["x-amz-checksum-sha256"], _PUT_SECONDS)
         try:
             # A connection of its own: one that was kept may have been closed by S3 while the function was
             # frozen, which shows only in the middle of a body that cannot be sent again.
@@ -137,6 +126,21 @@ class S3Storage:
             raise unavailable("")
         return _pieces(answer["Body"])
 
+    def read_range(self, key: str, start: int, size: int) -> bytes | None:
+        """A part of the content."""
+        wanted = f"bytes={start}-{start + size - 1}"
+        try:
+            with translated("GetObject"):
+                answer: Any = _or_absent(
+                    lambda: self.client().get_object(Bucket=self._bucket, Key=key, Range=wanted)
+                )
+        except _AbsentError:
+            return None
+        content = b"".join(_pieces(answer["Body"]))
+        if "ETag" not in answer or len(content) != size:
+            raise unavailable("")
+        return content
+
     def head(self, key: str) -> ObjectHead | None:
         """Size and checksum."""
         try:
@@ -149,7 +153,8 @@ class S3Storage:
         if "ETag" not in answer or "ContentLength" not in answer:
             raise unavailable("")
         checksum = None if answer.get("ChecksumType") == "COMPOSITE" else answer.get("ChecksumSHA256")
-        return ObjectHead(answer["ContentLength"], _hexadecimal(checksum) if checksum else None)
+        sha256 = _hexadecimal(checksum) if checksum else None
+        return ObjectHead(answer["ContentLength"], sha256, answer.get("ContentEncoding") or None)
 
     def list_keys(self, prefix: str, limit: int) -> Sequence[str]:
         """Keys in order."""
@@ -195,6 +200,28 @@ class S3Storage:
         with translated("presigning"):
             return self.client().generate_presigned_url(
                 "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=_GET_SECONDS
+            )
+
+    def presign_put(self, key: str, size: int, sha256: str) -> PresignedRequest:
+        """A permission to store once."""
+        checksum = _base64(sha256)
+        url = self._presign_put(key, size, checksum, PERMISSION_SECONDS)
+        headers = {"Content-Length": str(size), "If-None-Match": "*", "x-amz-checksum-sha256": checksum}
+        return PresignedRequest(url, headers)
+
+    def _presign_put(self, key: str, size: int, checksum: str, seconds: int) -> str:
+        """The checksum is a signed header, for S3 ignores one in the query; so are the others."""
+        with translated("presigning"):
+            return self.client().generate_presigned_url(
+                "put_object",
+                Params={
+                    "Bucket": self._bucket,
+                    "Key": key,
+                    "ContentLength": size,
+                    "IfNoneMatch": "*",
+                    "ChecksumSHA256": checksum,
+                },
+                ExpiresIn=seconds,
             )
 
 

@@ -1,4 +1,4 @@
-"""Secrets as SSM SecureStrings: one class writes, the other reads the signing key."""
+"""Secrets as SSM SecureStrings: one class writes, the others read the signing key and the upload key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from moorage.adapters import access
 from moorage.adapters.aws import Patience, create_client, lazy, translated
 from moorage.adapters.json_service import JsonService
 from moorage.domain.errors import Unavailable
-from moorage.ports import SigningKey
+from moorage.domain.upload_paths import UploadKey
+from moorage.ports import SecretState, SigningKey
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
@@ -56,17 +57,52 @@ class SsmSigningKey:
             Unavailable: SSM failed, or what is stored is no signing key.
 
         """
-        with translated("GetParameter"):
-            request = {"Name": self._parameter, "WithDecryption": True}
-            answer = self._service().call("GetParameter", request)
-        try:
-            stored = json.loads(answer["Parameter"]["Value"])
-            if stored["v"] == _FORMAT:
-                return SigningKey(kid=str(stored["kid"]), private_pem=str(stored["private_pem"]))
-        except (ValueError, KeyError, TypeError):
-            # Without its cause, which would show what is stored.
-            raise Unavailable("the registry has no signing key") from None
-        raise Unavailable("the signing key is stored in a format that this version does not know")
+        kid, private_pem = _read(self._service(), self._parameter, "signing key", "kid", "private_pem")
+        return SigningKey(kid=kid, private_pem=private_pem)
+
+
+class SsmUploadKey:
+    """The port ``UploadKeySource``: of the upload keys that which is recorded as being in use."""
+
+    def __init__(
+        self, service: Callable[[], JsonService], prefix: str, state: Callable[[], SecretState | None]
+    ) -> None:
+        self._service = service
+        self._prefix = prefix
+        self._state = state
+
+    def upload_key(self) -> UploadKey:
+        """The key of the recorded version: another run may have stored a later one that is not in use.
+
+        Raises:
+            Unavailable: SSM or the table failed, or there is no upload key.
+
+        """
+        state = self._state()
+        if state is None:
+            raise Unavailable("the registry has no upload key")
+        parameter = f"{self._prefix}/{state.kid}:{state.version}"
+        (key,) = _read(self._service(), parameter, "upload key", "key")
+        return UploadKey(kid=f"{state.kid}{state.version}", key=key)
+
+
+def _read(service: JsonService, parameter: str, what: str, *fields: str) -> list[str]:
+    """Fields of a secret as the ``secrets`` function has stored it.
+
+    Raises:
+        Unavailable: SSM failed, or something else is stored.
+
+    """
+    with translated("GetParameter"):
+        answer = service.call("GetParameter", {"Name": parameter, "WithDecryption": True})
+    try:
+        stored = json.loads(answer["Parameter"]["Value"])
+        if stored["v"] == _FORMAT:
+            return [str(stored[field]) for field in fields]
+    except (ValueError, KeyError, TypeError):
+        # Without its cause, which would show what is stored.
+        raise Unavailable(f"the registry has no {what}") from None
+    raise Unavailable(f"the {what} is stored in a format that this version does not know")
 
 
 def connect_secret_writer() -> SsmSecretWriter:
@@ -77,6 +113,13 @@ def connect_secret_writer() -> SsmSecretWriter:
 def connect_signing_key(parameter: str, patience: Patience | None = None) -> SsmSigningKey:
     """The signing key in the parameter of that name; no request is sent before it is used."""
     return SsmSigningKey(lazy(lambda: _create(patience or Patience())), parameter)
+
+
+def connect_upload_key(
+    prefix: str, state: Callable[[], SecretState | None], patience: Patience | None = None
+) -> SsmUploadKey:
+    """The upload key among the parameters below ``prefix``; no request is sent before it is used."""
+    return SsmUploadKey(lazy(lambda: _create(patience or Patience())), prefix, state)
 
 
 def _create(patience: Patience) -> JsonService:

@@ -9,31 +9,44 @@ from typing import Protocol, cast
 
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.s3 import AddressingStyle, connect_storage
+from moorage.adapters.ssm import connect_upload_key
+from moorage.domain.blobs import Way
 from moorage.ports import (
+    UPLOAD_KEY,
     Accounts,
     Blobs,
     Clock,
     Manifests,
+    MultipartStorage,
     Repositories,
     Sessions,
     Storage,
+    UploadKeySource,
     VerificationKeys,
 )
 from moorage.services.authorization import Authorization
 from moorage.services.blobs import BlobAccess
+from moorage.services.direct_uploads import DirectUploads
 from moorage.services.linking import Linking
 from moorage.services.manifests import ManifestAccess
+from moorage.services.presigned_uploads import PresignedUploads
 from moorage.services.referrers import Referrers
 from moorage.services.repositories import RepositoryOpening
+from moorage.services.settling import Settling
 from moorage.services.uploads import Uploads
 from moorage.services.verification import TokenVerification
 from moorage.web.call import RegistryServices
 from moorage.web.lambda_http import LambdaHandler, lambda_handler
+from moorage.web.origin import Entrance
 from moorage.web.registry import create_application
 
 
 class RegistryTable(Repositories, Manifests, Blobs, Sessions, Accounts, VerificationKeys, Protocol):
     """All that the registry keeps in one table."""
+
+
+class RegistryStorage(Storage, MultipartStorage, Protocol):
+    """All that the registry asks of its bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,8 @@ class Settings:
     table: str
     bucket: str
     s3_addressing_style: AddressingStyle
-    domain: str | None
+    entrance: Entrance
+    upload_key_prefix: str
     log_level: str
 
     @classmethod
@@ -57,7 +71,8 @@ class Settings:
             table=environ["TABLE_NAME"],
             bucket=environ["BUCKET_NAME"],
             s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
-            domain=environ.get("REGISTRY_DOMAIN") or None,
+            entrance=Entrance(environ.get("REGISTRY_DOMAIN") or None, environ.get("FRONT_DOOR") or None),
+            upload_key_prefix=environ.get("UPLOAD_KEY_PARAMETER_PREFIX", ""),
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -65,26 +80,37 @@ class Settings:
 def create(environ: Mapping[str, str]) -> LambdaHandler:
     """The handler of ``/v2/*``."""
     settings = Settings.read(environ)
+    table = connect_table(settings.table)
+    keys = connect_upload_key(settings.upload_key_prefix, lambda: table.find_state(UPLOAD_KEY))
     services = assemble(
-        connect_table(settings.table),
+        table,
         connect_storage(settings.bucket, addressing_style=settings.s3_addressing_style),
         lambda: datetime.now(UTC),
-        settings.domain,
+        settings.entrance,
+        keys if settings.entrance.front_door else None,
     )
     return lambda_handler(create_application(services), service="registry", log_level=settings.log_level)
 
 
 def assemble(
-    table: RegistryTable, storage: Storage, clock: Clock, domain: str | None = None
+    table: RegistryTable,
+    storage: RegistryStorage,
+    clock: Clock,
+    entrance: Entrance | None = None,
+    upload_keys: UploadKeySource | None = None,
 ) -> RegistryServices:
-    """The use cases over given adapters."""
+    """The use cases over given adapters; with ``upload_keys``, clients may upload through the front door."""
     opening = RepositoryOpening(table, clock)
-    linking = Linking(table, table, table, storage, clock)
+    linking = Linking(table, clock)
+    ways = tuple(way for way in Way if upload_keys or way is not Way.DIRECT)
+    settling = Settling(table, table, table, storage, linking, clock, ways)
     return RegistryServices(
         verification=TokenVerification(table, clock),
-        blobs=BlobAccess(table, storage, linking, opening, Authorization(table)),
-        uploads=Uploads(table, table, storage, linking, opening, clock),
-        manifests=(manifests := ManifestAccess(table, table, storage, linking, opening, clock)),
+        blobs=BlobAccess(table, storage, linking, settling, opening, Authorization(table)),
+        uploads=Uploads(table, table, storage, linking, settling, opening, clock),
+        presigned=PresignedUploads(table, table, storage, storage, settling, opening, clock),
+        manifests=(manifests := ManifestAccess(table, table, storage, settling, opening, clock)),
         referrers=Referrers(table, manifests),
-        domain=domain,
+        entrance=entrance or Entrance(),
+        direct=DirectUploads(upload_keys, clock) if upload_keys else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from aws_lambda_powertools.logging.utils import copy_config_to_registered_logger
 
 from moorage.adapters.dynamodb.secret_records import connect_secret_records
 from moorage.adapters.key_pairs import new_key_pair
+from moorage.adapters.key_value_store import connect_key_value_store
 from moorage.adapters.ssm import connect_secret_writer
 from moorage.services.secrets import SecretNames, Secrets
 from moorage.web.custom_resource import CustomResource
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Handler = Callable[[Mapping[str, Any], object], dict[str, Any]]
+
+# CloudFront says "within a few seconds"; once a month, a few more cost nothing.
+_PROPAGATION_SECONDS = 20
 
 REPLACE = {"action": "replace-keys"}
 """The event with which an operator has all keys replaced at once."""
@@ -30,6 +35,7 @@ class Settings:
 
     table: str
     names: SecretNames
+    key_value_store: str | None
     lifetime: timedelta
     log_level: str
 
@@ -48,6 +54,7 @@ class Settings:
                 upload_key_prefix=environ["UPLOAD_KEY_PARAMETER_PREFIX"],
                 bootstrap=environ["BOOTSTRAP_PARAMETER"],
             ),
+            key_value_store=environ.get("KEY_VALUE_STORE_ARN") or None,
             lifetime=timedelta(days=int(environ["KEY_ROTATION_DAYS"])),
             log_level=environ["LOG_LEVEL"],
         )
@@ -63,6 +70,8 @@ def create(environ: Mapping[str, str]) -> Handler:
         new_key_pair=new_key_pair,
         clock=lambda: datetime.now(UTC),
         lifetime=settings.lifetime,
+        edge=connect_key_value_store(settings.key_value_store) if settings.key_value_store else None,
+        propagate=lambda: time.sleep(_PROPAGATION_SECONDS),
     )
     logger = Logger(service="secrets", level=settings.log_level)
     copy_config_to_registered_loggers(source_logger=logger, include={"moorage"})

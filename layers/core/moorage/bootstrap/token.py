@@ -13,6 +13,7 @@ from moorage.ports import Accounts, Clock, SigningKeySource
 from moorage.services.authorization import Authorization
 from moorage.services.tokens import TokenIssuing
 from moorage.web.lambda_http import LambdaHandler, lambda_handler
+from moorage.web.origin import Entrance
 from moorage.web.token import create_application
 
 # A token takes three calls, one after the other: the key, its groups, the signing key. The function has
@@ -26,7 +27,7 @@ class Settings:
 
     table: str
     signing_key: str
-    domain: str | None
+    entrance: Entrance
     log_level: str
 
     @classmethod
@@ -39,7 +40,7 @@ class Settings:
         return cls(
             table=environ["TABLE_NAME"],
             signing_key=environ["SIGNING_KEY_PARAMETER"],
-            domain=environ.get("REGISTRY_DOMAIN") or None,
+            entrance=Entrance(environ.get("REGISTRY_DOMAIN") or None, environ.get("FRONT_DOOR") or None),
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -53,7 +54,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
         lambda: datetime.now(UTC),
     )
     return lambda_handler(
-        create_application(issuing, settings.domain), service="token", log_level=settings.log_level
+        create_application(issuing, settings.entrance), service="token", log_level=settings.log_level
     )
 
 

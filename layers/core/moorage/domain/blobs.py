@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from moorage.domain.digests import Digest
+from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.names import Repository
 
 DEFAULT_STORE = "default"
@@ -16,6 +17,10 @@ class Way(StrEnum):
     """How the bytes of an object came in: the first part of its key."""
 
     API = "api"
+    DIRECT = "direct"
+    """One PUT of the whole blob to the front door, which lets it through to the store."""
+    PRESIGNED = "presigned"
+    """One presigned PUT, or presigned parts."""
 
 
 class ObjectState(StrEnum):
@@ -63,6 +68,32 @@ def object_key(way: Way, repository_id: str, digest: Digest, session_id: str) ->
     return object_prefix(way, repository_id, digest) + session_id
 
 
-def session_of(key: str) -> str:
-    """The upload session that an object's key names."""
-    return key.rpartition("/")[2]
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an object's key says: how its bytes came in, as what, into which repository, by which session."""
+
+    way: Way
+    repository_id: str
+    digest: Digest
+    session_id: str
+
+    @classmethod
+    def parse(cls, key: str) -> Origin | None:
+        """The origin of the object under ``key``; None when no upload session stores objects under such
+        keys.
+        """
+        found = _KEY.fullmatch(key)
+        if found is None or not found["encoded"].startswith(found["shard"]):
+            return None
+        # The key holds no algorithm; their hashes differ in length.
+        algorithm = next(a for a in Algorithm if a.encoded_length == len(found["encoded"]))
+        return cls(
+            Way(found["way"]), found["repository"], Digest(algorithm, found["encoded"]), found["session"]
+        )
+
+
+_KEY = re.compile(
+    rf"(?P<way>{'|'.join(Way)})/(?P<shard>[0-9a-f]{{2}})/(?P<repository>[0-9a-f]{{32}})"
+    r"/(?P<encoded>[0-9a-f]{64}|[0-9a-f]{128})/(?P<session>[0-9a-f]{32})",
+    re.ASCII,
+)

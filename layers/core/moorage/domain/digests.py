@@ -47,16 +47,18 @@ class Algorithm(StrEnum):
             known = ", ".join(cls)
             raise DigestInvalid(f"digest algorithm is not one of {known}") from None
 
+    @property
+    def encoded_length(self) -> int:
+        """How many hexadecimal digits its hashes have."""
+        return 64 if self is Algorithm.SHA256 else 128
+
     def new(self) -> Hash:
         """A fresh running hash."""
         factory: Callable[[], Hash] = hashlib.sha256 if self is Algorithm.SHA256 else hashlib.sha512
         return factory()
 
 
-_ENCODED = {
-    Algorithm.SHA256: re.compile(r"[0-9a-f]{64}"),
-    Algorithm.SHA512: re.compile(r"[0-9a-f]{128}"),
-}
+_ENCODED = {algorithm: re.compile(f"[0-9a-f]{{{algorithm.encoded_length}}}") for algorithm in Algorithm}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -93,10 +95,12 @@ class Digest:
 
     def prove(self, pieces: Iterable[bytes]) -> str | None:
         """SHA-256, in hexadecimal, of the content that ``pieces`` make if it has this digest, else None."""
-        asked, sha256 = self.algorithm.new(), Algorithm.SHA256.new()
+        asked = self.algorithm.new()
+        sha256 = asked if self.algorithm is Algorithm.SHA256 else Algorithm.SHA256.new()
         for piece in pieces:
             asked.update(piece)
-            sha256.update(piece)
+            if sha256 is not asked:
+                sha256.update(piece)
         return sha256.hexdigest() if asked.hexdigest() == self.encoded else None
 
     def matches(self, content: bytes) -> bool:

@@ -34,6 +34,7 @@
     ├── NotFound
     └── Unavailable
         ├── Throttled
+        ├── BeingVerified
         └── WriteConflict
             └── ReferenceGone
 
@@ -199,6 +200,12 @@ class Throttled(Unavailable):
     """A dependency asked for fewer requests."""
 
     retry_after = 2
+
+
+class BeingVerified(Unavailable):
+    """What was stored is still being hashed, because the store has no checksum that proves it."""
+
+    retry_after = 10
 
 
 class WriteConflict(Unavailable):

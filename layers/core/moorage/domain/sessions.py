@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from moorage.domain.blobs import Way
+from moorage.domain.blobs import Origin, Way
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import BlobTooLarge, BlobUploadInvalid, BodyTooLarge, ChunkOutOfOrder, SizeInvalid
 from moorage.domain.names import Repository
 from moorage.domain.ranges import ChunkRange
 
-SESSION_LIFETIME = timedelta(hours=24)
+# When it is over, the sweeper takes what was stored: every signature must have ended before, and the longest
+# upload that was begun with one.
+SESSION_LIFETIME = timedelta(hours=18)
 # A Lambda invocation carries 6 MiB of JSON and a binary body is base64 in it; the rest is headers.
 MAX_BODY_SIZE = 4_500_000
 MAX_CHUNKED_BLOB_SIZE = 256 * 1024 * 1024
@@ -21,10 +23,16 @@ MAX_CHUNKS = 1024
 
 
 class SessionState(StrEnum):
-    """``open`` until the blob is linked; a closed session can neither be continued nor settled."""
+    """Only what an ``open`` session has stored can be linked.
+
+    ``closed``: the blob is linked. ``failed``: what was stored is something else than was announced.
+    ``expired``: nobody came back in time; the sweeper is removing what was stored.
+    """
 
     OPEN = "open"
     CLOSED = "closed"
+    FAILED = "failed"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,18 @@ class Chunk:
 
     key: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a client that asks for presigned URLs says beforehand, and how it was told to upload it: in one
+    PUT, or in the parts of a multipart upload.
+    """
+
+    digest: Digest
+    size: int
+    part_size: int | None = None
+    upload_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +71,31 @@ class UploadSession:
     chunks: tuple[Chunk, ...] = ()
     digest: Digest | None = None
     """What the session was closed with."""
+    announced: Announcement | None = None
+    """Of the presigned way only."""
+    failure: str | None = None
+    """Why it failed, for the person at the client."""
 
     @property
     def offset(self) -> int:
         """How many bytes have been received."""
         return sum(chunk.size for chunk in self.chunks)
+
+    def vouches_for(self, origin: Origin) -> bool:
+        """Whether an object of this origin was stored by this session, in the way that it was opened for, and
+        as what it was opened for, if that was said.
+        """
+        return (origin.session_id, origin.repository_id, origin.way) == (
+            self.id,
+            self.repository_id,
+            self.way,
+        ) and (self.announced is None or self.announced.digest == origin.digest)
+
+    def leaves_behind(self, key: str) -> bool:
+        """Whether an object of this session may lie there when it is closed with the one under ``key``: what
+        is stored past the API is not known to whoever links something else.
+        """
+        return self.way is not Way.API and not key.endswith(f"/{self.id}")
 
     def accepts(self, size: int, content_range: ChunkRange | None) -> None:
         """Check that a body of ``size`` bytes may follow what has been received.

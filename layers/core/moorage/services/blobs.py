@@ -14,6 +14,7 @@ from moorage.ports import Blobs, Storage
 from moorage.services.authorization import Authorization
 from moorage.services.linking import Linking
 from moorage.services.repositories import RepositoryOpening
+from moorage.services.settling import Settling
 
 _SOURCES = 50
 
@@ -26,12 +27,14 @@ class BlobAccess:
         blobs: Blobs,
         storage: Storage,
         linking: Linking,
+        settling: Settling,
         opening: RepositoryOpening,
         authorization: Authorization,
     ) -> None:
         self._blobs = blobs
         self._storage = storage
         self._linking = linking
+        self._settling = settling
         self._opening = opening
         self._authorization = authorization
 
@@ -40,8 +43,9 @@ class BlobAccess:
 
         Raises:
             BlobUnknown: this repository does not hold it, whoever else does.
+            BeingVerified: it was uploaded, and only the finalizer can prove it.
         """
-        link = self._linking.find(repository, digest)
+        link = self._settling.find(repository, digest)
         if link is None:
             raise _unknown()
         return link
@@ -86,7 +90,7 @@ class BlobAccess:
         """
         held = self._blobs.remove_link(repository, digest) is not None
         # What other uploads of it have stored and not linked would come back with the next question for it.
-        while self._linking.settle(repository, digest) is not None:
+        while self._settling.settle(repository, digest) is not None:
             held = self._blobs.remove_link(repository, digest) is not None or held
         if not held:
             raise _unknown()
@@ -94,7 +98,7 @@ class BlobAccess:
     def _find_in(self, source: Repository, principal: str, digest: Digest) -> BlobLink | None:
         if not isinstance(self._authorization.decide(principal, Permission.PULL, source), Allow):
             return None
-        return self._linking.find(source, digest)
+        return self._settling.find(source, digest)
 
     def _find_any(self, repository: Repository, principal: str, digest: Digest) -> BlobLink | None:
         key = self._blobs.find_organisation_blob(repository.org, digest)

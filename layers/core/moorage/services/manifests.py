@@ -28,8 +28,8 @@ from moorage.ports import (
     RepositoryRecord,
     Storage,
 )
-from moorage.services.linking import Linking
 from moorage.services.repositories import RepositoryOpening
+from moorage.services.settling import Settling
 
 MANIFEST_PREFIX = "manifests/"
 # What is larger goes to the object store: a strong read of an item is paid by its size.
@@ -56,14 +56,14 @@ class ManifestAccess:
         manifests: Manifests,
         repositories: Repositories,
         storage: Storage,
-        linking: Linking,
+        settling: Settling,
         opening: RepositoryOpening,
         clock: Clock,
     ) -> None:
         self._manifests = manifests
         self._repositories = repositories
         self._storage = storage
-        self._linking = linking
+        self._settling = settling
         self._opening = opening
         self._clock = clock
 
@@ -108,6 +108,7 @@ class ManifestAccess:
             ManifestTooLarge, ManifestInvalid: see ``Manifest.parse``.
             DigestMismatch: pushed under the digest of other content.
             ManifestBlobUnknown: it names blobs or manifests that the repository does not hold.
+            BeingVerified: it names a blob that was uploaded, and that only the finalizer can prove.
         """
         manifest = Manifest.parse(content, content_type)
         if isinstance(reference, Digest):
@@ -157,13 +158,13 @@ class ManifestAccess:
     def _require_content(self, repository: Repository, manifest: Manifest) -> None:
         """Every blob and child manifest must be in this repository: knowing a digest gives nothing."""
         wanted = dict.fromkeys(blob.digest for blob in manifest.blobs if not blob.optional)
-        links = self._linking.find_all(repository, wanted)
+        links = self._settling.find_all(repository, wanted)
         children = dict.fromkeys(child.digest for child in manifest.manifests)
         stored = self._manifests.find_manifests(repository, children) if children else {}
         missing = [digest for digest in wanted if digest not in links]
         absent = [digest for digest in children if digest not in stored]
         # BuildKit keeps its cache in an index whose entries are layers.
-        layers = self._linking.find_all(repository, absent)
+        layers = self._settling.find_all(repository, absent)
         missing += [digest for digest in absent if digest not in layers]
         if missing:
             raise ManifestBlobUnknown(

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from moorage.ports import PublicKey, SecretState
+from moorage.ports import SIGNING_KEY, UPLOAD_KEY, PublicKey, SecretState
 
 if TYPE_CHECKING:
-    from moorage.ports import Clock, KeyPairSource, SecretRecords, SecretWriter
+    from collections.abc import Callable
 
-SIGNING_KEY = "signing-key"
-UPLOAD_KEY = "upload-key"
-UPLOAD_KIDS = ("a", "b")
+    from moorage.ports import Clock, EdgeKeys, KeyPairSource, SecretRecords, SecretWriter
+
+UPLOAD_SLOTS = ("a", "b")
 
 # A token function signs with the key it read up to five minutes ago, and a token lives for five more.
 RETIREMENT = timedelta(days=1)
@@ -58,6 +58,10 @@ class Secrets:
     new_key_pair: KeyPairSource
     clock: Clock
     lifetime: timedelta
+    edge: EdgeKeys | None = None
+    """Where the front door finds the upload keys; None where there is no front door."""
+    propagate: Callable[[], None] = lambda: None
+    """Waits until the front door knows everywhere what was just published."""
 
     def ensure(self) -> list[str]:
         """Make what does not exist yet and replace nothing; the names of what was made.
@@ -70,8 +74,7 @@ class Secrets:
         if self.records.find_state(SIGNING_KEY) is None:
             self._make_signing_key()
             made.append(SIGNING_KEY)
-        if self.records.find_state(UPLOAD_KEY) is None:
-            self._make_upload_keys()
+        if self._ensure_upload_keys():
             made.append(UPLOAD_KEY)
         if self.records.find_bootstrap() is None:
             self._make_bootstrap()
@@ -95,7 +98,7 @@ class Secrets:
             rotated.append(SIGNING_KEY)
         upload = self.records.find_state(UPLOAD_KEY)
         if upload is not None and self._is_due(upload):
-            self._rotate_upload_key(upload)
+            self._rotate_upload_key(upload, propagate=True)
             rotated.append(UPLOAD_KEY)
         return rotated
 
@@ -111,7 +114,7 @@ class Secrets:
         """
         self._end_other_signing_keys(self._make_signing_key(), grace=timedelta(0), unsettled=timedelta(0))
         replaced = [SIGNING_KEY]
-        for _ in UPLOAD_KIDS:
+        for _ in UPLOAD_SLOTS:
             upload = self.records.find_state(UPLOAD_KEY)
             if upload is not None:
                 self._rotate_upload_key(upload)
@@ -145,23 +148,50 @@ class Secrets:
                 at=current.created + grace,
             )
 
+    def _ensure_upload_keys(self) -> bool:
+        """Make the upload keys, or renew one if the front door is new and knows none; whether it was
+        necessary.
+        """
+        state = self.records.find_state(UPLOAD_KEY)
+        if state is None:
+            self._make_upload_keys()
+            return True
+        if self.edge is None or upload_kid(state) in self.edge.kids():
+            return False
+        self._rotate_upload_key(state)
+        return True
+
     def _make_upload_keys(self) -> None:
         """Both upload keys, so that a verifier finds two from the first day; the first is in use."""
         now = self.clock()
-        versions = [self._write_upload_key(kid, now) for kid in UPLOAD_KIDS]
-        self.records.record_state(UPLOAD_KEY, SecretState(UPLOAD_KIDS[0], versions[0], 0, now))
+        first, _ = [self._write_upload_key(slot, now) for slot in UPLOAD_SLOTS]
+        self.records.record_state(UPLOAD_KEY, SecretState(UPLOAD_SLOTS[0], first, 0, now))
 
-    def _rotate_upload_key(self, state: SecretState) -> None:
+    def _rotate_upload_key(self, state: SecretState, *, propagate: bool = False) -> None:
         """Renew the key that is not in use and turn to it; the other one stays for a lifetime more."""
         now = self.clock()
         generation = state.generation + 1
-        kid = UPLOAD_KIDS[generation % len(UPLOAD_KIDS)]
-        version = self._write_upload_key(kid, now)
-        self.records.record_state(UPLOAD_KEY, SecretState(kid, version, generation, now))
+        slot = UPLOAD_SLOTS[generation % len(UPLOAD_SLOTS)]
+        renewed = SecretState(slot, self._write_upload_key(slot, now), generation, now)
+        if propagate and self.edge is not None:
+            self.propagate()
+        # Of two runs at once, the one whose key came into use removes what the other has published.
+        if self.records.record_state(UPLOAD_KEY, renewed) and self.edge is not None:
+            kid = upload_kid(renewed)
+            others = [each for each in self.edge.kids() if each[:1] == slot and each != kid]
+            # Asked after they were listed: the key of a run that came later may be among them.
+            now_in_use = self.records.find_state(UPLOAD_KEY)
+            if now_in_use is not None and now_in_use.generation == generation:
+                self.edge.withdraw(others)
 
-    def _write_upload_key(self, kid: str, now: datetime) -> int:
-        value = _encode(kid=kid, key=secrets.token_hex(_RANDOM_BYTES), created=_epoch(now))
-        return self.writer.write_secret(f"{self.names.upload_key_prefix}/{kid}", value)
+    def _write_upload_key(self, slot: str, now: datetime) -> int:
+        """Store a new key and let the front door know it; its version. Nobody signs with it yet."""
+        key = secrets.token_hex(_RANDOM_BYTES)
+        value = _encode(kid=slot, key=key, created=_epoch(now))
+        version = self.writer.write_secret(f"{self.names.upload_key_prefix}/{slot}", value)
+        if self.edge is not None:
+            self.edge.publish(f"{slot}{version}", key)
+        return version
 
     def _make_bootstrap(self) -> None:
         # The prefix lets a secret scanner find the credential where it does not belong.
@@ -169,6 +199,11 @@ class Secrets:
         version = self.writer.write_secret(self.names.bootstrap, credential)
         sha256 = hashlib.sha256(credential.encode()).hexdigest()
         self.records.record_bootstrap(sha256, version, self.clock())
+
+
+def upload_kid(state: SecretState) -> str:
+    """The id under which an upload key signs: its slot and its version, so that no two keys share one."""
+    return f"{state.kid}{state.version}"
 
 
 def _encode(**fields: str | int) -> str:

@@ -11,14 +11,21 @@ from collections.abc import Iterator, Sequence
 
 from moorage.domain.blobs import BlobLink, StoredObject, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import BlobUploadUnknown, DigestMismatch, Unavailable
+from moorage.domain.errors import (
+    BeingVerified,
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    DigestMismatch,
+    Unavailable,
+)
 from moorage.domain.names import Repository
 from moorage.domain.ranges import ChunkRange
 from moorage.domain.sessions import SESSION_LIFETIME, Chunk, SessionState, UploadSession, require_body_size
-from moorage.ports import Blobs, Clock, Sessions, Storage
-from moorage.services.chunks import read_ahead
+from moorage.ports import Blobs, Clock, ObjectHead, Sessions, Storage
+from moorage.services.hashing import contents
 from moorage.services.linking import Linking
 from moorage.services.repositories import RepositoryOpening
+from moorage.services.settling import HASHED_IN_A_REQUEST, Settling
 
 CHUNK_PREFIX = "chunks/"
 
@@ -34,6 +41,7 @@ class Uploads:
         blobs: Blobs,
         storage: Storage,
         linking: Linking,
+        settling: Settling,
         opening: RepositoryOpening,
         clock: Clock,
     ) -> None:
@@ -41,13 +49,18 @@ class Uploads:
         self._blobs = blobs
         self._storage = storage
         self._linking = linking
+        self._settling = settling
         self._opening = opening
         self._clock = clock
 
     def start(
-        self, repository: Repository, principal: str, algorithm: Algorithm = Algorithm.SHA256
+        self,
+        repository: Repository,
+        principal: str,
+        algorithm: Algorithm = Algorithm.SHA256,
+        way: Way = Way.API,
     ) -> UploadSession:
-        """A new session, bound to ``repository`` and ``principal``, for a day."""
+        """A new session, bound to ``repository`` and ``principal``, for ``SESSION_LIFETIME``."""
         now = self._clock()
         session = UploadSession(
             id=secrets.token_hex(16),
@@ -57,6 +70,7 @@ class Uploads:
             created=now,
             expires=now + SESSION_LIFETIME,
             algorithm=algorithm,
+            way=way,
         )
         self._sessions.create_session(session)
         return session
@@ -78,15 +92,15 @@ class Uploads:
         Raises:
             ChunkOutOfOrder, SizeInvalid, BodyTooLarge, BlobTooLarge, BlobUploadInvalid: see
                 ``UploadSession.accepts``; nothing was stored.
+            BlobUploadInvalid: also when the session was opened for another way.
         """
+        _require_own_way(session)
         session.accepts(len(body), content_range)
         if not body:
             return session
         # A random name: of two clients that send the same chunk only one is recorded, and the loser's
         # bytes must not replace the winner's.
-        key = (
-            f"{CHUNK_PREFIX}{session.repository_id}/{session.id}/{session.offset:012d}-{secrets.token_hex(8)}"
-        )
+        key = f"{chunk_prefix(session)}{session.offset:012d}-{secrets.token_hex(8)}"
         self._storage.put(key, body)
         return self._sessions.append_chunk(session, Chunk(key, len(body)))
 
@@ -105,11 +119,12 @@ class Uploads:
         Raises:
             BlobUploadUnknown: see ``find``.
             DigestMismatch: the content is another; the session stays as it was.
-            ChunkOutOfOrder, SizeInvalid, BodyTooLarge, BlobTooLarge: see ``UploadSession.accepts``.
+            ChunkOutOfOrder, SizeInvalid, BodyTooLarge, BlobTooLarge, BlobUploadInvalid: see ``append``.
         """
         session = self._find(repository, principal, session_id)
         if session.state is SessionState.CLOSED:
             return self._finished(session, digest)
+        _require_own_way(session)
         session.accepts(len(body), content_range)
         link = self._commit(session, digest, body)
         self._discard(session.chunks)
@@ -140,7 +155,13 @@ class Uploads:
 
     def _find(self, repository: Repository, principal: str, session_id: str) -> UploadSession:
         session = self._sessions.find_session(repository, session_id)
-        if session is None or session.principal != principal or session.expires <= self._clock():
+        if (
+            session is None
+            # Presigned uploads have an address of their own.
+            or session.announced is not None
+            or session.principal != principal
+            or session.expires <= self._clock()
+        ):
             raise _unknown()
         return session
 
@@ -159,9 +180,10 @@ class Uploads:
             return self._finished(self._find(session.repository, session.principal, session.id), digest)
 
     def _store(self, session: UploadSession, digest: Digest, body: bytes) -> BlobLink:
-        known = self._link_known(session, digest, body)
-        if known is not None:
-            return known
+        if self._blobs.find_organisation_blob(session.repository.org, digest) is not None:
+            self._hash(session, digest, body)
+            if known := self._linking.link_known(session, digest):
+                return known
         size = session.offset + len(body)
         if digest.algorithm is Algorithm.SHA256 and session.chunks:
             # The store computes the same hash while it receives: one pass over the chunks is enough.
@@ -173,19 +195,15 @@ class Uploads:
             # An attempt that died has stored it: under the same digest, but perhaps not of the same bytes.
             self._hash(session, digest, body)
             head = self._storage.head(key)
-            if head is None or (head.sha256 or self._linking.prove(key, head, digest)) != sha256:
+            if head is None or (head.sha256 or self._proved(key, head, digest)) != sha256:
                 raise Unavailable("the blob could not be stored; try again")
         return self._linking.link_stored(session, digest, StoredObject(key, size, sha256, self._clock()))
 
-    def _link_known(self, session: UploadSession, digest: Digest, body: bytes) -> BlobLink | None:
-        """Link the object under which the organisation already has this content, once the caller has shown
-        that it has all the bytes, too.
-        """
-        key = self._blobs.find_organisation_blob(session.repository.org, digest)
-        if key is None:
+    def _proved(self, key: str, head: ObjectHead, digest: Digest) -> str | None:
+        try:
+            return self._settling.prove(key, head, digest, up_to=HASHED_IN_A_REQUEST)
+        except (BeingVerified, DigestMismatch):
             return None
-        self._hash(session, digest, body)
-        return self._linking.link(session.repository, digest, key, closing=session)
 
     def _hash(self, session: UploadSession, digest: Digest, body: bytes) -> str:
         """SHA-256 of all that the session has received and ``body``, if that content has ``digest``."""
@@ -195,7 +213,7 @@ class Uploads:
         return sha256
 
     def _content(self, session: UploadSession, body: bytes) -> Iterator[bytes]:
-        for content in read_ahead(self._storage, [chunk.key for chunk in session.chunks]):
+        for content in contents(self._storage, [chunk.key for chunk in session.chunks]):
             if content is None:
                 # Only the request that closed or cancelled the session removes its chunks.
                 raise _unknown()
@@ -211,6 +229,16 @@ class Uploads:
             self._storage.delete([chunk.key for chunk in chunks])
         except Unavailable as failure:
             _log.warning("chunks were left behind", extra={"chunks": len(chunks)}, exc_info=failure)
+
+
+def chunk_prefix(session: UploadSession) -> str:
+    """Below which the chunks of a session lie."""
+    return f"{CHUNK_PREFIX}{session.repository_id}/{session.id}/"
+
+
+def _require_own_way(session: UploadSession) -> None:
+    if session.way is not Way.API:
+        raise BlobUploadInvalid("this upload goes to the address that was given when it was begun")
 
 
 def _unknown() -> BlobUploadUnknown:

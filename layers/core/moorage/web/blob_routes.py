@@ -6,9 +6,8 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from moorage.web.call import Call
+from moorage.web.call import DIGEST_HEADER, Call
 
-DIGEST_HEADER = "Docker-Content-Digest"
 _OCTETS = "application/octet-stream"
 
 

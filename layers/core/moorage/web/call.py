@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from moorage.domain.addresses import Address
 from moorage.domain.digests import Digest
-from moorage.domain.errors import DigestInvalid, QueryInvalid
+from moorage.domain.errors import BlobUploadUnknown, DigestInvalid, QueryInvalid
 from moorage.domain.names import Repository
 from moorage.services.blobs import BlobAccess
+from moorage.services.direct_uploads import DirectUploads
 from moorage.services.manifests import ManifestAccess
+from moorage.services.presigned_uploads import PresignedUploads
 from moorage.services.referrers import Referrers
 from moorage.services.uploads import Uploads
 from moorage.services.verification import TokenVerification
+from moorage.web.origin import Entrance
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 
+DIGEST_HEADER = "Docker-Content-Digest"
+
+_SESSION_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryServices:
-    """The use cases behind ``/v2``, and the domain below which each organisation has a host, if any."""
+    """The use cases behind ``/v2``, and how clients come in. Without ``direct``, uploads go through the API
+    or are presigned.
+    """
 
     verification: TokenVerification
     blobs: BlobAccess
     uploads: Uploads
+    presigned: PresignedUploads
     manifests: ManifestAccess
     referrers: Referrers
-    domain: str | None = None
+    entrance: Entrance
+    direct: DirectUploads | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,22 @@ class Call:
             DigestInvalid: it is malformed.
         """
         return Digest.parse(self.request.path_params["digest"])
+
+    def path_session(self) -> str:
+        """The upload session in the path, which is repeated in headers and keys only when it has the form of
+        ours.
+
+        Raises:
+            BlobUploadUnknown: it has not.
+        """
+        session_id: str = self.request.path_params["session"]
+        if not _SESSION_ID.fullmatch(session_id):
+            raise BlobUploadUnknown("the upload does not exist or has ended; begin it again")
+        return session_id
+
+    def blob_headers(self, digest: Digest) -> dict[str, str]:
+        """What tells a client where the blob is that it has just brought."""
+        return {"Location": self.path(f"blobs/{digest}"), DIGEST_HEADER: str(digest)}
 
     def query(self, name: str) -> str | None:
         """A query parameter that may be given once.

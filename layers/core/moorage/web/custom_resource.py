@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from moorage.domain.errors import Unavailable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aws_lambda_powertools import Logger
 
 _ATTEMPTS = 4
+_PAUSE_SECONDS = 6
 _TIMEOUT_SECONDS = 5
 _SCHEMES = ("https://", "http://")
 
@@ -56,13 +59,25 @@ class CustomResource:
 
     def _act(self, request: object) -> None:
         if request in ("Create", "Update"):
-            self._logger.info("custom resource", request=request, made=self._ensure())
+            self._logger.info("custom resource", request=request, made=self._made())
         elif request == "Delete":
             # The table outlives the stack, and so does what opens it. A failed update also ends with a
             # Delete of what it had made anew: that must not take the keys of a running registry away.
             self._logger.info("custom resource", request=request, made=[])
         else:
             raise ValueError("unknown request type")
+
+    def _made(self) -> list[str]:
+        """What had to be made; tried for a while, because a right that the deployment has just given takes
+        some seconds to hold, and one refusal would roll back all of it.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._ensure()
+            except Unavailable as failure:
+                self._logger.warning("custom resource tried again", error=type(failure).__name__)
+                time.sleep(_PAUSE_SECONDS)
+        return self._ensure()
 
 
 def _physical_id(event: Mapping[str, Any]) -> str:

@@ -49,6 +49,7 @@ ERRORS: Mapping[type[errors.RegistryError], tuple[HTTPStatus, str]] = {
     errors.NotFound: (HTTPStatus.NOT_FOUND, "NAME_UNKNOWN"),
     errors.Unavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
     errors.Throttled: (HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+    errors.BeingVerified: (HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
     errors.WriteConflict: (HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
     errors.ReferenceGone: (HTTPStatus.SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
 }
@@ -91,4 +92,6 @@ def _headers(error: errors.RegistryError) -> dict[str, str]:
 
 def _response(status: HTTPStatus, entry: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     body = json.dumps({"errors": [entry]}).encode()
-    return Response(body, status, {"Content-Type": "application/json", **headers})
+    # Some errors are kept by default by what stands in between, and all of ours may be over the next moment.
+    common = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Response(body, status, {**common, **headers})

@@ -13,8 +13,7 @@ from moorage.domain.digests import Digest
 from moorage.domain.errors import TooManyTags
 from moorage.domain.names import parse_reference, parse_tag
 from moorage.ports import ManifestRecord
-from moorage.web.blob_routes import DIGEST_HEADER
-from moorage.web.call import Call
+from moorage.web.call import DIGEST_HEADER, Call
 
 # Each moves in a transaction of its own, and all of them have to fit one request's time.
 MAX_TAGS_PER_PUSH = 40

@@ -15,11 +15,9 @@ from starlette.routing import Route, Router
 from moorage.domain.addresses import Address
 from moorage.domain.errors import NameInvalid
 from moorage.domain.grants import Action
-from moorage.services.verification import TokenVerification
-from moorage.web import blob_routes, listing_routes, manifest_routes, upload_routes
-from moorage.web.authentication import PROTOCOL, authenticate, authorize, scope_for
+from moorage.web import blob_routes, listing_routes, manifest_routes, presigned_routes, upload_routes
+from moorage.web.authentication import PROTOCOL, Authentication, scope_for
 from moorage.web.call import Call, RegistryServices
-from moorage.web.origin import address
 from moorage.web.resource import Handler, NotFound, Resource
 
 if TYPE_CHECKING:
@@ -62,6 +60,24 @@ PATHS = (
         (Endpoint("POST", Action.PUSH, upload_routes.start_upload),),
     ),
     Path(
+        "presigned-uploads",
+        "/v2/{name:path}/blobs/uploads/_presigned/",
+        (Endpoint("POST", Action.PUSH, presigned_routes.begin_upload),),
+    ),
+    Path(
+        "presigned-upload",
+        "/v2/{name:path}/blobs/uploads/_presigned/{session}",
+        (
+            Endpoint("GET", Action.PUSH, presigned_routes.show_upload),
+            Endpoint("DELETE", Action.PUSH, presigned_routes.abort_upload),
+        ),
+    ),
+    Path(
+        "presigned-completion",
+        "/v2/{name:path}/blobs/uploads/_presigned/{session}/complete",
+        (Endpoint("POST", Action.PUSH, presigned_routes.complete_upload),),
+    ),
+    Path(
         "upload",
         "/v2/{name:path}/blobs/uploads/{session}",
         (
@@ -99,12 +115,19 @@ def create_application(services: RegistryServices) -> Router:
     routes = [
         Route(path.pattern, Resource(path.name, _methods(path, services)), name=path.name) for path in PATHS
     ]
-    ping = Resource("ping", {method: _ping(services.verification) for method in ("GET", "HEAD")})
+    ping = Resource("ping", {method: _ping(_authentication(services)) for method in ("GET", "HEAD")})
     routes += [Route(path, ping) for path in ("/v2", "/v2/")]
     # Some clients leave out the slash at the end of the uploads path.
-    uploads = next(path for path in PATHS if path.name == "uploads")
-    bare = Route(uploads.pattern.rstrip("/"), Resource("uploads", _methods(uploads, services)))
-    return Router([bare, *routes], redirect_slashes=False, default=NotFound())
+    bare = [
+        Route(path.pattern.rstrip("/"), Resource(path.name, _methods(path, services)))
+        for path in PATHS
+        if path.pattern.endswith("/")
+    ]
+    return Router([*bare, *routes], redirect_slashes=False, default=NotFound())
+
+
+def _authentication(services: RegistryServices) -> Authentication:
+    return Authentication(services.verification, services.entrance)
 
 
 def _methods(path: Path, services: RegistryServices) -> dict[str, Handler]:
@@ -113,14 +136,15 @@ def _methods(path: Path, services: RegistryServices) -> dict[str, Handler]:
 
 def _authorized(endpoint: Endpoint, services: RegistryServices) -> Handler:
     """``endpoint``'s handler behind the check of the token: the one place where ``/v2`` decides."""
+    authentication = _authentication(services)
 
     def handle(request: Request, body: bytes) -> Response:
-        place = address(request, services.domain)
+        place = services.entrance.address(request)
         name = request.path_params["name"]
-        token = authenticate(request, services.verification, _scope(place, name, endpoint.action))
+        token = authentication.authenticate(request, _scope(place, name, endpoint.action))
         repository = place.repository(name)
         request.state.repository = repository.name
-        authorize(request, token, place, repository, endpoint.action)
+        authentication.authorize(request, token, place, repository, endpoint.action)
         return endpoint.handler(Call(request, body, place, repository, token.principal, services))
 
     return handle
@@ -135,9 +159,9 @@ def _scope(place: Address, name: str, action: Action) -> str | None:
     return scope_for(name, action)
 
 
-def _ping(verification: TokenVerification) -> Handler:
+def _ping(authentication: Authentication) -> Handler:
     def ping(request: Request, _: bytes) -> Response:
-        authenticate(request, verification, scope=None)
+        authentication.authenticate(request, scope=None)
         return JSONResponse({}, headers=PROTOCOL)
 
     return ping

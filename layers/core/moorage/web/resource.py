@@ -16,7 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from moorage import __version__
-from moorage.domain.errors import EndpointUnknown, MethodUnsupported, RegistryError, Unavailable
+from moorage.domain.errors import (
+    BeingVerified,
+    EndpointUnknown,
+    MethodUnsupported,
+    RegistryError,
+    Unavailable,
+)
 from moorage.web.errors import code_of, error_response, internal_error_response
 
 if TYPE_CHECKING:
@@ -56,7 +62,7 @@ class Resource:
             return handler(request, body)
         except RegistryError as error:
             request.state.code = code_of(error)
-            if isinstance(error, Unavailable):
+            if isinstance(error, Unavailable) and not isinstance(error, BeingVerified):
                 _log.warning("dependency failed", extra={"failure": error.message}, exc_info=error)
             return error_response(error, getattr(request.state, "error_headers", None))
         except Exception:  # noqa: BLE001

@@ -17,7 +17,7 @@ from starlette.routing import Route, Router
 from moorage.domain.errors import CredentialsInvalid, InvalidInput, Unauthorized
 from moorage.domain.principals import KeyRecord
 from moorage.services.tokens import KEY_USER, TokenIssuing
-from moorage.web.origin import address, host
+from moorage.web.origin import Entrance
 from moorage.web.resource import Handler, NotFound, Resource
 
 if TYPE_CHECKING:
@@ -28,17 +28,18 @@ _MAX_FORM_FIELDS = 100
 _MAX_FORM_SIZE = 64 * 1024
 
 
-def create_application(issuing: TokenIssuing, domain: str | None = None) -> Router:
-    """The ASGI application that serves ``/token``; below ``domain`` each organisation has a host."""
-    endpoint = _TokenEndpoint(issuing, domain)
-    token = Resource("token", {"GET": _challenging(endpoint.get), "POST": _challenging(endpoint.post)})
+def create_application(issuing: TokenIssuing, entrance: Entrance) -> Router:
+    """The ASGI application that serves ``/token`` to clients that come in by ``entrance``."""
+    endpoint = _TokenEndpoint(issuing, entrance)
+    handlers = {"GET": endpoint.get, "POST": endpoint.post}
+    token = Resource("token", {name: _challenging(each, entrance) for name, each in handlers.items()})
     return Router([Route("/token", token)], redirect_slashes=False, default=NotFound())
 
 
 class _TokenEndpoint:
-    def __init__(self, issuing: TokenIssuing, domain: str | None) -> None:
+    def __init__(self, issuing: TokenIssuing, entrance: Entrance) -> None:
         self._issuing = issuing
-        self._domain = domain
+        self._entrance = entrance
 
     def get(self, request: Request, _: bytes) -> Response:
         """Basic credentials, and any number of ``scope`` parameters."""
@@ -61,7 +62,7 @@ class _TokenEndpoint:
     def _issue(self, request: Request, key: KeyRecord, scopes: Sequence[str]) -> Response:
         # Clients that join several scopes do it with spaces, in either dialect.
         asked = [scope for joined in scopes for scope in joined.split()]
-        issued = self._issuing.issue(key, asked, address(request, self._domain))
+        issued = self._issuing.issue(key, asked, self._entrance.address(request))
         request.state.principal = issued.principal
         answer = {
             "token": issued.token,
@@ -100,14 +101,14 @@ def _form(request: Request, body: bytes) -> dict[str, str]:
     return {name: " ".join(values) for name, values in fields.items()}
 
 
-def _challenging(handler: Handler) -> Handler:
+def _challenging(handler: Handler, entrance: Entrance) -> Handler:
     """``handler``, whose 401 names the scheme of credentials, as every 401 has to."""
 
     def handle(request: Request, body: bytes) -> Response:
         try:
             return handler(request, body)
         except Unauthorized:
-            request.state.error_headers = {"WWW-Authenticate": f'Basic realm="{host(request)}"'}
+            request.state.error_headers = {"WWW-Authenticate": f'Basic realm="{entrance.host(request)}"'}
             raise
 
     return handle

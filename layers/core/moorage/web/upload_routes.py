@@ -5,19 +5,18 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 
 from starlette.responses import Response
 
+from moorage.domain.blobs import Way
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, DigestInvalid, NameInvalid, SizeInvalid
+from moorage.domain.errors import ChunkOutOfOrder, DigestInvalid, NameInvalid, SizeInvalid
 from moorage.domain.ranges import ChunkRange
 from moorage.domain.sessions import UploadSession
-from moorage.web.blob_routes import DIGEST_HEADER
+from moorage.domain.user_agents import sends_whole_blobs
+from moorage.services.direct_uploads import DirectUploads
 from moorage.web.call import Call
-
-_SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def start_upload(call: Call) -> Response:
@@ -32,8 +31,11 @@ def start_upload(call: Call) -> Response:
         )
         return _created(call, link.digest)
     algorithm = Algorithm.parse(call.query("digest-algorithm") or Algorithm.SHA256)
-    session = call.services.uploads.start(call.repository, call.principal, algorithm)
-    return _session_response(call, session, HTTPStatus.ACCEPTED)
+    direct = _direct(call, algorithm)
+    way = Way.DIRECT if direct else Way.API
+    session = call.services.uploads.start(call.repository, call.principal, algorithm, way)
+    location = direct.location(call.path("blobs/uploads/"), session) if direct else None
+    return _session_response(call, session, HTTPStatus.ACCEPTED, location)
 
 
 def upload_status(call: Call) -> Response:
@@ -58,7 +60,7 @@ def finish_upload(call: Call) -> Response:
     digest = call.query("digest")
     if digest is None:
         raise DigestInvalid("the parameter digest is missing")
-    session_id = _session_id(call)
+    session_id = call.path_session()
     try:
         link = call.services.uploads.finish(
             call.repository,
@@ -76,8 +78,21 @@ def finish_upload(call: Call) -> Response:
 
 def cancel_upload(call: Call) -> Response:
     """204; the session is gone with all it has received."""
-    call.services.uploads.cancel(call.repository, call.principal, _session_id(call))
+    call.services.uploads.cancel(call.repository, call.principal, call.path_session())
     return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _direct(call: Call, algorithm: Algorithm) -> DirectUploads | None:
+    """What makes the address of a direct upload, for a client that can use one and has come where one
+    leads.
+    """
+    services, headers = call.services, call.request.headers
+    usable = (
+        algorithm is Algorithm.SHA256
+        and sends_whole_blobs(headers.get("user-agent", ""))
+        and services.entrance.came_through_front_door(call.request)
+    )
+    return services.direct if usable else None
 
 
 def _mount(call: Call, digest: Digest) -> Response | None:
@@ -92,19 +107,7 @@ def _mount(call: Call, digest: Digest) -> Response | None:
 
 
 def _session(call: Call) -> UploadSession:
-    return call.services.uploads.find(call.repository, call.principal, _session_id(call))
-
-
-def _session_id(call: Call) -> str:
-    """The session in the path, which is repeated in headers and keys only when it is of the form of ours.
-
-    Raises:
-        BlobUploadUnknown: it is not.
-    """
-    session_id: str = call.request.path_params["session"]
-    if not _SESSION_ID.fullmatch(session_id):
-        raise BlobUploadUnknown("the upload does not exist or has ended; begin it again")
-    return session_id
+    return call.services.uploads.find(call.repository, call.principal, call.path_session())
 
 
 def _complete_body(call: Call) -> bytes:
@@ -122,13 +125,14 @@ def _content_range(call: Call) -> ChunkRange | None:
 
 
 def _created(call: Call, digest: Digest) -> Response:
-    headers = {"Location": call.path(f"blobs/{digest}"), DIGEST_HEADER: str(digest)}
-    return Response(status_code=HTTPStatus.CREATED, headers=headers)
+    return Response(status_code=HTTPStatus.CREATED, headers=call.blob_headers(digest))
 
 
-def _session_response(call: Call, session: UploadSession, status: HTTPStatus) -> Response:
+def _session_response(
+    call: Call, session: UploadSession, status: HTTPStatus, location: str | None = None
+) -> Response:
     headers = {
-        "Location": _location(call, session.id),
+        "Location": location or _location(call, session.id),
         "Range": f"0-{max(session.offset - 1, 0)}",
         "Docker-Upload-UUID": session.id,
     }

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 
@@ -19,6 +20,10 @@ def handler(event, context):
 
 def echo(event, context):
     return answer(event)
+
+
+def resolve(event, context):
+    return answer(socket.getaddrinfo(event["queryStringParameters"]["host"], 80)[0][4])
 
 
 def measure(event, context):

@@ -7,6 +7,7 @@ from moorage.adapters.dynamodb.accounts import DynamoAccounts
 from moorage.adapters.dynamodb.blobs import DynamoBlobs
 from moorage.adapters.dynamodb.manifests import DynamoManifests
 from moorage.adapters.dynamodb.repositories import DynamoRepositories
+from moorage.adapters.dynamodb.secret_states import DynamoSecretStates
 from moorage.adapters.dynamodb.sessions import DynamoSessions
 from moorage.adapters.dynamodb.table import Table
 from moorage.adapters.dynamodb.verification_keys import DynamoVerificationKeys
@@ -15,9 +16,15 @@ __all__ = ["DynamoTable", "Table", "connect_table"]
 
 
 class DynamoTable(
-    DynamoRepositories, DynamoManifests, DynamoBlobs, DynamoSessions, DynamoAccounts, DynamoVerificationKeys
+    DynamoRepositories,
+    DynamoManifests,
+    DynamoBlobs,
+    DynamoSessions,
+    DynamoAccounts,
+    DynamoVerificationKeys,
+    DynamoSecretStates,
 ):
-    """All that the table holds: repositories, manifests, blobs, sessions, accounts, verification keys."""
+    """All that the table holds: repositories, manifests, blobs, sessions, accounts, keys."""
 
 
 def connect_table(name: str, patience: Patience | None = None) -> DynamoTable:

@@ -21,8 +21,10 @@ AS_READ = "#key = :standing"
 
 _CHANGING = "the blob is being changed by others; try again in a moment"
 
+SAME_REPOSITORY = "#id = :id"
+
 # Where the parts of a link's transaction stand.
-_REF, _LINK, _SESSION = 0, 1, 2
+_REF, _LINK, _SESSION, _REPOSITORY = 0, 1, 2, 3
 
 
 class DynamoBlobs:
@@ -71,6 +73,10 @@ class DynamoBlobs:
             state=ObjectState(found["state"]),
         )
 
+    def remove_object(self, key: str) -> None:
+        """Remove an object's row."""
+        self._table.write(delete(keys.stored_object(key)))
+
     def add_reference(self, key: str, repository: Repository, digest: Digest) -> None:
         """Write a REF."""
         attributes = {"org": repository.org, "image": repository.image, "digest": str(digest)}
@@ -93,7 +99,10 @@ class DynamoBlobs:
                 ),
             ]
             if closing:
-                writes.append(closing_write(closing, link.digest))
+                writes += [
+                    closing_write(closing, link),
+                    check(keys.repository(link.repository), SAME_REPOSITORY, id=closing.repository_id),
+                ]
             if replaced:
                 # A second upload of the same content takes over; the REF of the first goes with its link.
                 writes.append(delete(keys.reference(replaced, link.repository, link.digest)))
@@ -102,7 +111,7 @@ class DynamoBlobs:
             except ConditionFailed as failed:
                 if _REF in failed.rows:
                     raise ReferenceGone("the blob was deleted at the same time; try again") from None
-                if closing and _SESSION in failed.rows:
+                if closing and failed.rows.keys() & {_SESSION, _REPOSITORY}:
                     raise BlobUploadUnknown("the upload has ended") from None
                 standing = failed.rows[_LINK]
                 replaced = standing["key"] if standing else None

@@ -27,6 +27,14 @@ class DynamoRepositories:
         found = self._table.get(keys.repository(repository))
         return _record(found) if found else None
 
+    def find_repository_by_id(self, repository_id: str) -> RepositoryRecord | None:
+        """The record, or None: two strong reads, for the repository of that name may have been made anew."""
+        if not repository_id.isascii():
+            return None
+        found = self._table.get(keys.repository_by_id(repository_id), "org", "image")
+        record = self.find_repository(Repository(found["org"], found["image"])) if found else None
+        return record if record is not None and record.id == repository_id else None
+
     def create_repository(self, record: RepositoryRecord) -> RepositoryRecord:
         """The record that stands."""
         name = record.repository

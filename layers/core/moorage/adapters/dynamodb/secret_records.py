@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from moorage.adapters import keys
 from moorage.adapters.aws import Patience
 from moorage.adapters.dynamodb.rows import Row, row
+from moorage.adapters.dynamodb.secret_states import DynamoSecretStates
 from moorage.adapters.dynamodb.table import ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, PRESENT, put, update
 from moorage.ports import PublicKey, SecretState
@@ -19,23 +20,8 @@ _LATER_GENERATION_WINS = f"{ABSENT} OR #generation < :generation"
 _ENDS_LATER = f"{PRESENT} AND (attribute_not_exists(#not_after) OR #not_after > :at)"
 
 
-class DynamoSecretRecords:
+class DynamoSecretRecords(DynamoSecretStates):
     """The port ``SecretRecords``."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def find_state(self, secret: str) -> SecretState | None:
-        """What is in use as ``secret``."""
-        found = self._table.get(keys.secret_state(secret), "kid", "version", "generation", "created")
-        if found is None:
-            return None
-        return SecretState(
-            kid=found["kid"],
-            version=found["version"],
-            generation=found["generation"],
-            created=datetime.fromtimestamp(found["created"], UTC),
-        )
 
     def record_state(self, secret: str, state: SecretState) -> bool:
         """Record what is in use, unless a later generation is."""

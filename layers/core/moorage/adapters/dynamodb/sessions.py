@@ -11,13 +11,16 @@ from moorage.adapters import keys
 from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.table import ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, Write, delete, put, update
-from moorage.domain.blobs import Way
+from moorage.domain.blobs import BlobLink, Way
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, WriteConflict
 from moorage.domain.names import Repository
-from moorage.domain.sessions import Chunk, SessionState, UploadSession
+from moorage.domain.sessions import Announcement, Chunk, SessionState, UploadSession
 
 OPEN = "#state = :open"
+EXPIRED = "#state = :expired"
+OPEN_OR_EXPIRED = f"{OPEN} OR {EXPIRED}"
+EXPIRED_OR_CLOSED = f"{EXPIRED} OR #state = :closed"
 OPEN_AT = "#state = :open AND #received = :received AND size(#chunks) = :count"
 
 # Expired sessions are removed by the sweeper, with what they stored; DynamoDB removes what is left.
@@ -78,22 +81,86 @@ class DynamoSessions:
     def delete_session(self, session: UploadSession) -> bool:
         """Remove an open session."""
         key = keys.session(session.repository, session.id)
+        return self._holds(delete(key, OPEN, open=str(SessionState.OPEN)))
+
+    def fail_session(self, session: UploadSession, reason: str) -> bool:
+        """Let an open session end as failed; it leaves the index, for nothing of it is left."""
+        failing = update(
+            keys.session(session.repository, session.id),
+            "SET #state = :failed, #failure = :reason REMOVE #gsi1pk, #gsi1sk",
+            OPEN,
+            failed=str(SessionState.FAILED),
+            open=str(SessionState.OPEN),
+            reason=reason,
+        )
+        return self._holds(failing)
+
+    def expired_sessions(self, now: datetime, limit: int) -> Sequence[tuple[Repository, str]]:
+        """Sessions whose time is over: one query for each shard of the index."""
+        places = [
+            place
+            for shard in keys.SESSION_SHARDS
+            for place in self._table.query_index(keys.sessions_until(shard, now), limit)
+        ]
+        return [keys.indexed_session(place) for place in sorted(places)[:limit]]
+
+    def expire_session(self, session: UploadSession) -> bool:
+        """Let an open session end as expired; one that is expired already stays so."""
+        expiring = update(
+            keys.session(session.repository, session.id),
+            "SET #state = :expired",
+            OPEN_OR_EXPIRED,
+            expired=str(SessionState.EXPIRED),
+            open=str(SessionState.OPEN),
+        )
+        return self._holds(expiring)
+
+    def remove_ended_session(self, session: UploadSession) -> None:
+        """Remove an expired or closed session."""
+        key = keys.session(session.repository, session.id)
+        expired, closed = str(SessionState.EXPIRED), str(SessionState.CLOSED)
+        self._holds(delete(key, EXPIRED_OR_CLOSED, expired=expired, closed=closed))
+
+    def _holds(self, write: Write) -> bool:
+        """Write; whether the condition held."""
         try:
-            self._table.write(delete(key, OPEN, open=str(SessionState.OPEN)))
+            self._table.write(write)
         except ConditionFailed:
             return False
         return True
 
 
-def closing_write(session: UploadSession, digest: Digest) -> Write:
-    """Close an open session, as part of a transaction; it leaves the index, for it needs no sweeping."""
+def _announced(found: Row) -> Announcement:
+    return Announcement(
+        digest=Digest.parse(found["digest"]),
+        size=found["size"],
+        part_size=found.get("part_size"),
+        upload_id=found.get("upload_id"),
+    )
+
+
+def _announcement(announced: Announcement) -> dict[str, Any]:
+    attributes = {
+        "digest": str(announced.digest),
+        "size": announced.size,
+        "part_size": announced.part_size,
+        "upload_id": announced.upload_id,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def closing_write(session: UploadSession, link: BlobLink) -> Write:
+    """Close an open session, as part of a transaction; it leaves the index, unless there is something of it
+    to be swept.
+    """
+    leaving = "" if session.leaves_behind(link.key) else " REMOVE #gsi1pk, #gsi1sk"
     return update(
         keys.session(session.repository, session.id),
-        "SET #state = :closed, #digest = :digest REMOVE #gsi1pk, #gsi1sk",
+        f"SET #state = :closed, #digest = :digest{leaving}",
         OPEN,
         closed=str(SessionState.CLOSED),
         open=str(SessionState.OPEN),
-        digest=str(digest),
+        digest=str(link.digest),
     )
 
 
@@ -117,6 +184,8 @@ def _row(session: UploadSession) -> Row:
         "chunks": _chunks(session.chunks),
         "received": session.offset,
         "digest": str(session.digest) if session.digest else None,
+        "announced": _announcement(session.announced) if session.announced else None,
+        "failure": session.failure,
         "ttl": int((session.expires + _KEPT).timestamp()),
     }
     expiry = keys.session_expiry(name, session.id, session.expires)
@@ -136,4 +205,6 @@ def _session(found: Row) -> UploadSession:
         state=SessionState(found["state"]),
         chunks=tuple(Chunk(chunk["key"], chunk["size"]) for chunk in found["chunks"]),
         digest=Digest.parse(found["digest"]) if "digest" in found else None,
+        announced=_announced(found["announced"]) if "announced" in found else None,
+        failure=found.get("failure"),
     )

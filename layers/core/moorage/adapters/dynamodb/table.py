@@ -16,7 +16,7 @@ from moorage.adapters.aws import Patience, error_code, lazy, translated, unavail
 from moorage.adapters.dynamodb.rows import Row, from_item, to_item
 from moorage.adapters.dynamodb.writes import Write, names_and_values
 from moorage.adapters.json_service import JsonService
-from moorage.adapters.keys import LAST, Key
+from moorage.adapters.keys import LAST, Index, Key
 from moorage.domain.errors import Unavailable
 
 _READ_BATCH = 100
@@ -163,6 +163,23 @@ class Table:
                 return
             after = Key(page.rows[-1]["pk"], page.rows[-1]["sk"])
             limit = None if limit is None else limit - len(page.rows)
+
+    def query_index(self, until: Index, limit: int) -> list[str]:
+        """Places (``gsi1sk``) of up to ``limit`` rows of one partition of the index that lie before
+        ``until``, in order. The index is eventually consistent.
+        """
+        condition = "#gsi1pk = :pk AND #gsi1sk < :until"
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "IndexName": "gsi1",
+            "KeyConditionExpression": condition,
+            "Limit": limit,
+            **_projection(["gsi1sk"], condition, {"pk": until.gsi1pk, "until": until.gsi1sk}),
+        }
+        answer = self._ask("Query", request)
+        if "Items" not in answer:
+            raise unavailable("")
+        return [from_item(item)["gsi1sk"] for item in answer["Items"]]
 
     def write(self, write: Write) -> None:
         """One write.

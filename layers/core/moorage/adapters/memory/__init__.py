@@ -19,5 +19,5 @@ __all__ = [
 ]
 
 
-class MemoryTable(MemoryManifests, MemoryBlobs, MemoryAccounts, MemoryVerificationKeys):
+class MemoryTable(MemoryBlobs, MemoryAccounts, MemoryVerificationKeys):
     """All that the table holds: repositories, manifests, blobs, sessions, accounts, verification keys."""

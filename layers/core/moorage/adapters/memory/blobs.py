@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
+from moorage.adapters.memory.manifests import MemoryManifests
 from moorage.domain.blobs import BlobLink, StoredObject
 from moorage.domain.digests import Digest
 from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, ReferenceGone, WriteConflict
@@ -13,17 +16,20 @@ from moorage.domain.names import Repository
 from moorage.domain.sessions import Chunk, SessionState, UploadSession
 
 
-class MemoryBlobs:
-    """The ports ``Blobs`` and ``Sessions``: one class, for a link closes the session that brought it."""
+class MemoryBlobs(MemoryManifests):
+    """The ports ``Blobs`` and ``Sessions``: one class, for a link closes the session that brought it; and it
+    is written only as long as the session's repository is there.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._blobs_lock = threading.RLock()
         self._objects: dict[str, StoredObject] = {}
         self._references: set[tuple[str, Repository, Digest]] = set()
         self._links: dict[tuple[Repository, Digest], BlobLink] = {}
         self._organisation_blobs: dict[tuple[str, Digest], str] = {}
         self._sessions: dict[tuple[Repository, str], UploadSession] = {}
+        self._to_be_swept: set[tuple[Repository, str]] = set()
 
     def find_link(self, repository: Repository, digest: Digest) -> BlobLink | None:
         """The link, or None."""
@@ -52,6 +58,11 @@ class MemoryBlobs:
         with self._blobs_lock:
             self._objects[stored.key] = stored
 
+    def remove_object(self, key: str) -> None:
+        """Remove an object's row."""
+        with self._blobs_lock:
+            self._objects.pop(key, None)
+
     def add_reference(self, key: str, repository: Repository, digest: Digest) -> None:
         """Write a REF."""
         with self._blobs_lock:
@@ -73,9 +84,14 @@ class MemoryBlobs:
             if closing:
                 where = closing.repository, closing.id
                 session = self._sessions.get(where)
+                record = self.find_repository(link.repository)
                 if session is None or session.state is not SessionState.OPEN:
                     raise BlobUploadUnknown("the upload has ended")
+                if record is None or record.id != closing.repository_id:
+                    raise BlobUploadUnknown("the upload has ended")
                 self._sessions[where] = replace(session, state=SessionState.CLOSED, digest=link.digest)
+                if session.leaves_behind(link.key):
+                    self._to_be_swept.add(where)
             standing = self._links.get((link.repository, link.digest))
             if standing and standing.key != link.key:
                 self._references.discard((standing.key, link.repository, link.digest))
@@ -124,10 +140,53 @@ class MemoryBlobs:
 
     def delete_session(self, session: UploadSession) -> bool:
         """Remove an open session."""
+        return self._end(session, None)
+
+    def fail_session(self, session: UploadSession, reason: str) -> bool:
+        """Let an open session end as failed."""
+        return self._end(session, SessionState.FAILED, reason)
+
+    def expired_sessions(self, now: datetime, limit: int) -> Sequence[tuple[Repository, str]]:
+        """Sessions whose time is over."""
+        with self._blobs_lock:
+            unfinished = (
+                session
+                for session in self._sessions.values()
+                if session.expires < now
+                and (
+                    session.state in (SessionState.OPEN, SessionState.EXPIRED)
+                    or (session.repository, session.id) in self._to_be_swept
+                )
+            )
+            oldest = sorted(unfinished, key=lambda session: (session.expires, session.repository, session.id))
+            return [(session.repository, session.id) for session in oldest[:limit]]
+
+    def expire_session(self, session: UploadSession) -> bool:
+        """Let an open session end as expired."""
+        with self._blobs_lock:
+            standing = self._sessions.get((session.repository, session.id))
+            return self._end(session, SessionState.EXPIRED) or (
+                standing is not None and standing.state is SessionState.EXPIRED
+            )
+
+    def remove_ended_session(self, session: UploadSession) -> None:
+        """Remove an expired or closed session."""
+        where = session.repository, session.id
+        with self._blobs_lock:
+            standing = self._sessions.get(where)
+            if standing and standing.state in (SessionState.EXPIRED, SessionState.CLOSED):
+                del self._sessions[where]
+                self._to_be_swept.discard(where)
+
+    def _end(self, session: UploadSession, state: SessionState | None, failure: str | None = None) -> bool:
+        """Give an open session its last state, or none; whether it was open."""
         where = session.repository, session.id
         with self._blobs_lock:
             standing = self._sessions.get(where)
             if standing is None or standing.state is not SessionState.OPEN:
                 return False
-            del self._sessions[where]
+            if state is None:
+                del self._sessions[where]
+            else:
+                self._sessions[where] = replace(standing, state=state, failure=failure)
             return True

@@ -43,6 +43,11 @@ class MemoryManifests:
         """The record, or None."""
         return self._repositories.get(repository)
 
+    def find_repository_by_id(self, repository_id: str) -> RepositoryRecord | None:
+        """The record, or None."""
+        with self._manifests_lock:
+            return next((each for each in self._repositories.values() if each.id == repository_id), None)
+
     def create_repository(self, record: RepositoryRecord) -> RepositoryRecord:
         """The record that stands."""
         with self._manifests_lock:

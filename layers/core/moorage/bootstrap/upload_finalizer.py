@@ -1,0 +1,79 @@
+"""Puts the ``upload_finalizer`` function together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, cast
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+
+from moorage.adapters.dynamodb import connect_table
+from moorage.adapters.s3 import AddressingStyle, connect_storage
+from moorage.adapters.sqs import connect_queue
+from moorage.ports import Blobs, Clock, Repositories, Sessions, Storage
+from moorage.services.finalizing import Finalizing
+from moorage.services.linking import Linking
+from moorage.services.settling import Settling
+from moorage.services.unlinked import UnlinkedObjects
+from moorage.web.queue import QueueConsumer
+from moorage.web.s3_events import created_keys
+
+Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
+
+
+class FinalizerTable(Repositories, Blobs, Sessions, Protocol):
+    """What the finalizer needs of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the function is told by its environment."""
+
+    table: str
+    bucket: str
+    s3_addressing_style: AddressingStyle
+    queue_url: str
+    log_level: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """The settings in ``environ``.
+
+        Raises:
+            KeyError: one is missing.
+        """
+        return cls(
+            table=environ["TABLE_NAME"],
+            bucket=environ["BUCKET_NAME"],
+            s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
+            queue_url=environ["QUEUE_URL"],
+            log_level=environ["LOG_LEVEL"],
+        )
+
+
+def create(environ: Mapping[str, str]) -> Handler:
+    """The handler of S3's events about uploaded objects."""
+    settings = Settings.read(environ)
+    finalizing = assemble(
+        connect_table(settings.table),
+        connect_storage(settings.bucket, addressing_style=settings.s3_addressing_style),
+        lambda: datetime.now(UTC),
+    )
+    logger = Logger(service="upload_finalizer", level=settings.log_level)
+    copy_config_to_registered_loggers(source_logger=logger, include={"moorage"})
+
+    def process(body: str) -> None:
+        for key in created_keys(body):
+            logger.info("finalized", outcome=str(finalizing.finalize(key)), way=key.partition("/")[0])
+
+    consumer = QueueConsumer(process, connect_queue(settings.queue_url), logger)
+    return logger.inject_lambda_context(consumer.handle)
+
+
+def assemble(table: FinalizerTable, storage: Storage, clock: Clock) -> Finalizing:
+    """The use case over given adapters."""
+    settling = Settling(table, table, table, storage, Linking(table, clock), clock)
+    return Finalizing(table, table, settling, UnlinkedObjects(table, storage))

@@ -1,0 +1,52 @@
+"""Signed upload paths: permissions to store one blob, that the front door checks without asking anybody.
+
+    /v2/<name>/blobs/uploads/_direct/<kid>/<expires>/<repository id>/<session>/<mac>
+
+A component that begins with ``_`` is no repository name, so such a path is no other endpoint; its characters
+survive every client's way of adding a digest to it. The MAC covers the method and the whole path before it.
+
+NOTE: a wire format, which ``functions/edge/upload_request.js`` reads: a change needs a new component in place
+of ``_direct`` that the front door knows before the first path of it is signed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from moorage.domain.blobs import Way
+from moorage.domain.sessions import SESSION_LIFETIME, UploadSession
+
+# A client begins to send at once; it may have to wait for a free connection, or be told to try again.
+SIGNATURE_LIFETIME = timedelta(hours=2)
+# 5 GB at 1 Mbit/s.
+LONGEST_UPLOAD = timedelta(hours=12)
+assert SIGNATURE_LIFETIME + LONGEST_UPLOAD <= SESSION_LIFETIME  # noqa: S101 - of constants, at import
+
+_METHOD = "PUT"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadKey:
+    """A key that paths are signed with, and the name under which the front door knows it."""
+
+    kid: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"UploadKey(kid={self.kid!r})"
+
+
+def signed_path(uploads: str, session: UploadSession, key: UploadKey, now: datetime) -> str:
+    """Where the client of ``session`` may PUT its blob; ``uploads`` is the path of its repository's uploads,
+    as the client calls it, with a slash at the end.
+    """
+    expires = int((now + SIGNATURE_LIFETIME).timestamp())
+    path = f"{uploads}_{Way.DIRECT}/{key.kid}/{expires}/{session.repository_id}/{session.id}"
+    return f"{path}/{mac(path, key)}"
+
+
+def mac(path: str, key: UploadKey) -> str:
+    """What makes ``path`` a permission."""
+    return hmac.digest(key.key.encode(), f"{_METHOD}\n{path}".encode(), "sha256").hex()

@@ -1,0 +1,71 @@
+"""What the services need from the outside.
+
+Every implementation, in memory or real, passes the contract tests of its port. All reads that a decision
+rests on are strongly consistent. Whatever goes wrong in a dependency is raised as ``Unavailable``
+(or its subclasses), never as the dependency's own exception.
+"""
+
+from __future__ import annotations
+
+from moorage.ports.accounts import Accounts
+from moorage.ports.blobs import Blobs, Sessions
+from moorage.ports.clock import Clock
+from moorage.ports.keys import (
+    SIGNING_KEY,
+    UPLOAD_KEY,
+    EdgeKeys,
+    KeyPair,
+    KeyPairSource,
+    PublicKey,
+    SecretRecords,
+    SecretState,
+    SecretStates,
+    SecretWriter,
+    SigningKey,
+    SigningKeySource,
+    UploadKeySource,
+    VerificationKeys,
+)
+from moorage.ports.queue import Queue
+from moorage.ports.repositories import (
+    ManifestRecord,
+    Manifests,
+    Referrer,
+    ReferrerPage,
+    Repositories,
+    RepositoryRecord,
+)
+from moorage.ports.storage import MultipartStorage, ObjectHead, Part, PresignedRequest, Storage
+
+__all__ = [
+    "SIGNING_KEY",
+    "UPLOAD_KEY",
+    "Accounts",
+    "Blobs",
+    "Clock",
+    "EdgeKeys",
+    "KeyPair",
+    "KeyPairSource",
+    "ManifestRecord",
+    "Manifests",
+    "MultipartStorage",
+    "ObjectHead",
+    "Part",
+    "PresignedRequest",
+    "PublicKey",
+    "Queue",
+    "Referrer",
+    "ReferrerPage",
+    "Repositories",
+    "RepositoryRecord",
+    "SecretRecords",
+    "SecretState",
+    "SecretStates",
+    "SecretWriter",
+    "Sessions",
+    "SigningKey",
+    "SigningKeySource",
+    "Storage",
+    "UploadKeySource",
+    "VerificationKeys",
+]

@@ -1,0 +1,164 @@
+"""Sweeping: uploads that nobody came back to end, and what they have stored goes.
+
+A session ends first, on the condition that it is still open, so that nothing it has stored can be linked any
+more; then its objects go, then its row. Whoever dies in between leaves a session that is found again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from moorage.domain.blobs import Origin, Way, object_key
+from moorage.domain.errors import Unavailable
+from moorage.domain.names import Repository
+from moorage.domain.sessions import SessionState, UploadSession
+from moorage.ports import Clock, MultipartStorage, Sessions, Storage
+from moorage.services.unlinked import UnlinkedObjects
+from moorage.services.uploads import chunk_prefix
+
+# A request that began before the session's end may still be at it.
+_GRACE = timedelta(minutes=15)
+_AT_ONCE = 200
+_SHARDS = [f"{number:02x}" for number in range(256)]
+_SIDE_BY_SIDE = 16
+_MAX_KEYS = 10_000
+
+_log = logging.getLogger("moorage.sweeping")
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep has done, or in a dry run would have done."""
+
+    sessions: int = 0
+    objects: int = 0
+    failed: int = 0
+    """Sessions that are left to the next sweep."""
+
+    def __add__(self, other: Swept) -> Swept:
+        return Swept(self.sessions + other.sessions, self.objects + other.objects, self.failed + other.failed)
+
+
+class Sweeping:
+    """Ends the sessions whose time is over."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        storage: Storage,
+        multipart: MultipartStorage,
+        unlinked: UnlinkedObjects,
+        clock: Clock,
+    ) -> None:
+        self._sessions = sessions
+        self._storage = storage
+        self._multipart = multipart
+        self._unlinked = unlinked
+        self._clock = clock
+
+    def sweep(self, *, dry_run: bool = False, has_time: Callable[[], bool] = lambda: True) -> Swept:
+        """End all sessions that have expired, as long as there is time; the oldest first.
+
+        Raises:
+            Unavailable: the expired sessions cannot be listed.
+        """
+        swept, done = Swept(), set[str]()
+        while has_time():
+            # What has failed, and in a dry run everything, is found again: there must be others behind it.
+            found = self._sessions.expired_sessions(self._clock() - _GRACE, _AT_ONCE + len(done))
+            fresh = [each for each in found if each[1] not in done]
+            if not fresh:
+                break
+            done |= {session_id for _, session_id in fresh}
+            swept += self._sweep(self._still_expired(fresh), dry_run=dry_run, has_time=has_time)
+        return swept
+
+    def _still_expired(self, found: Sequence[tuple[Repository, str]]) -> list[UploadSession]:
+        """Those that a strong read shows to be there, and of which something may be left: the list may be
+        behind.
+        """
+        read = (self._sessions.find_session(repository, session_id) for repository, session_id in found)
+        ending = (SessionState.OPEN, SessionState.EXPIRED, SessionState.CLOSED)
+        return [session for session in read if session and session.state in ending]
+
+    def _sweep(
+        self, sessions: Sequence[UploadSession], *, dry_run: bool, has_time: Callable[[], bool]
+    ) -> Swept:
+        swept = Swept()
+        by_repository: dict[str, list[UploadSession]] = {}
+        for session in sessions:
+            by_repository.setdefault(session.repository_id, []).append(session)
+        for repository_id, together in by_repository.items():
+            if not has_time():
+                break
+            try:
+                swept += self._sweep_repository(repository_id, together, dry_run=dry_run)
+            except Unavailable as failure:
+                _log.warning("sessions are left to the next sweep", exc_info=failure)
+                swept += Swept(failed=len(together))
+        return swept
+
+    def _sweep_repository(
+        self, repository_id: str, sessions: Sequence[UploadSession], *, dry_run: bool
+    ) -> Swept:
+        closed = [session for session in sessions if session.state is SessionState.CLOSED]
+        expired = [session for session in sessions if session.state is not SessionState.CLOSED]
+        if not dry_run:
+            expired = [session for session in expired if self._sessions.expire_session(session)]
+        objects = self._stored(repository_id, expired)
+        # Linked with something else than it had stored: what lies there without a row is nobody's.
+        left = [key for session in closed if (key := self._left_by(session)) is not None]
+        chunks = [
+            key for session in expired for key in self._storage.list_keys(chunk_prefix(session), _MAX_KEYS)
+        ]
+        ended = [*expired, *closed]
+        if dry_run:
+            going = [*self._unlinked.never_linked(objects), *self._unlinked.without_row(left), *chunks]
+            return Swept(len(ended), len(going))
+        for session in expired:
+            self._abort(session)
+        removed = self._unlinked.remove_never_linked(objects) + self._unlinked.remove(left)
+        if chunks:
+            self._storage.delete(chunks)
+        for session in ended:
+            self._sessions.remove_ended_session(session)
+        return Swept(len(ended), removed + len(chunks))
+
+    def _left_by(self, session: UploadSession) -> str | None:
+        """The key of the object that a closed session has stored, if it lies there."""
+        if session.digest is None:
+            return None
+        key = object_key(session.way, session.repository_id, session.digest, session.id)
+        return key if self._storage.head(key) else None
+
+    def _stored(self, repository_id: str, sessions: Sequence[UploadSession]) -> list[str]:
+        """The objects that the sessions have stored.
+
+        The key of an object begins with its digest, which is known beforehand only where it was announced: so
+        for the others the store is asked for all that the repository has, one digest byte after the other.
+        """
+        announced = [
+            object_key(session.way, repository_id, session.announced.digest, session.id)
+            for session in sessions
+            if session.announced
+        ]
+        found = [key for key in announced if self._storage.head(key)]
+        others = {session.id for session in sessions if session.announced is None}
+        ways = {session.way for session in sessions if session.announced is None}
+        prefixes = [f"{way}/{shard}/{repository_id}/" for way in sorted(ways) for shard in _SHARDS]
+        if prefixes:
+            with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+                listed = pool.map(lambda prefix: self._storage.list_keys(prefix, _MAX_KEYS), prefixes)
+                keys = [key for keys in listed for key in keys]
+            found += [key for key in keys if (origin := Origin.parse(key)) and origin.session_id in others]
+        return found
+
+    def _abort(self, session: UploadSession) -> None:
+        announced = session.announced
+        if announced and announced.upload_id:
+            key = object_key(Way.PRESIGNED, session.repository_id, announced.digest, session.id)
+            self._multipart.abort_multipart(key, announced.upload_id)

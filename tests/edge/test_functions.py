@@ -1,0 +1,7 @@
+"""The edge functions in QuickJS."""
+
+from tests.edge.suite import Suite
+
+
+class TestInQuickJs(Suite):
+    pass

@@ -1,0 +1,81 @@
+"""An origin that tells what it was asked, and misbehaves on some paths."""
+
+import asyncio
+import json
+
+BODY = b"x" * 10
+
+
+class FakeOrigin:
+    def __init__(self):
+        self.broken_off = 0
+        self.paths = []
+        self._tasks = set()
+
+    async def start(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self._server.sockets[0].getsockname()[1]
+
+    async def stop(self):
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        self._tasks.add(asyncio.current_task())
+        try:
+            await self._answer(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.broken_off += 1
+        finally:
+            writer.close()
+            self._tasks.discard(asyncio.current_task())
+
+    async def _answer(self, reader, writer):
+        raw = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *lines = raw.strip().split("\r\n")
+        method, target, _ = line.split(" ")
+        headers = [tuple(header.split(": ", 1)) for header in lines]
+        self.paths.append(target)
+        path = target.partition("?")[0].rpartition("/")[2]
+        if path == "early":
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nearly")
+            await writer.drain()
+            while await reader.read(65536):
+                pass
+            return
+        if path == "die":
+            return
+        body = await self._body(reader, dict(headers))
+        if path == "half":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + BODY)
+        elif path == "slow":
+            await asyncio.sleep(30)
+        elif path == "chunked":
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        elif path == "rest":
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + BODY)
+        elif path == "nonsense":
+            writer.write(b"220 smtp.example\r\n\r\n")
+        elif path.isdecimal():
+            writer.write(f"HTTP/1.1 {path} So\r\nX-Own: o\r\nContent-Length: 0\r\n\r\n".encode())
+        else:
+            told = json.dumps(
+                {"method": method, "target": target, "headers": headers, "body": len(body)}
+            ).encode()
+            head = f"HTTP/1.1 200 OK\r\nX-Own: o\r\nConnection: close\r\nContent-Length: {len(told)}\r\n\r\n"
+            # An interim answer is not the client's.
+            writer.write(
+                b"HTTP/1.1 100 Continue\r\n\r\n" + head.encode() + (b"" if method == "HEAD" else told)
+            )
+        await writer.drain()
+
+    async def _body(self, reader, headers):
+        if "transfer-encoding" in headers:
+            body = b""
+            while size := int(await reader.readline(), 16):
+                body += (await reader.readexactly(size + 2))[:-2]
+            await reader.readline()
+            return body
+        return await reader.readexactly(int(headers.get("content-length", "0")))
