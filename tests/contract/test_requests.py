@@ -30,7 +30,7 @@ ADAPTERS = Path(keys.__file__).parent
 
 @pytest.fixture
 def filled(dynamo_table):
-    dynamo_table.create_repository(RepositoryRecord(APP, "one", NOW))
+    dynamo_table.create_repository(RepositoryRecord(APP, session().repository_id, NOW))
     subject = digest("subject")
     dynamo_table.put_manifest(
         APP, manifest("a", subject=subject), uses=[digest("layer")], referrer=referrer(subject, "a")

@@ -94,6 +94,7 @@ def test_the_whole_answer_to_a_ping_without_a_token(desk: Desk) -> None:
         "statusCode": 401,
         "headers": {
             "content-type": "application/json",
+            "cache-control": "no-store",
             "content-length": str(len(body)),
             "www-authenticate": f'Bearer realm="https://{HOST}/token",service="{HOST}"',
             "docker-distribution-api-version": "registry/2.0",

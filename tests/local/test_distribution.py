@@ -174,8 +174,8 @@ EDGE = "Edge.Properties"
     [
         (second, "2 distributions"),
         (set_in("WebACLId", "x"), "WebACLId"),
-        (set_in("CustomErrorResponses", []), "keeps the errors [400, 403, 404, 405"),
-        (set_in("CustomErrorResponses.2.ErrorCachingMinTTL", 1), "keeps the errors [404]"),
+        (set_in("CustomErrorResponses", []), r"keeps the errors \[400, 403, 404, 405"),
+        (set_in("CustomErrorResponses.2.ErrorCachingMinTTL", 1), r"keeps the errors \[404\]"),
         (set_in("CustomErrorResponses.0.ResponsePagePath", "/oops"), "ResponsePagePath"),
         (set_in("Origins.0.OriginShield", {}), "OriginShield"),
         (set_in("Origins.0.DomainName", "elsewhere.example"), "api is neither"),

@@ -43,7 +43,7 @@ MUTATIONS = (
     ),
     Mutation(
         check="link row",
-        module="services/linking.py",
+        module="services/settling.py",
         original="return self._blobs.find_link(repository, digest) or self.settle(repository, digest)",
         changed="""key = self._blobs.find_organisation_blob(repository.org, digest)
         stored = self._blobs.find_object(key) if key else None
@@ -68,9 +68,9 @@ MUTATIONS = (
     ),
     Mutation(
         check="checksum of a stored object",
-        module="services/linking.py",
-        original="return head.sha256 if head.sha256 == digest.encoded else None",
-        changed="return head.sha256",
+        module="services/settling.py",
+        original="sha256 = head.sha256 if head.sha256 == digest.encoded else None",
+        changed="sha256 = head.sha256",
         guards=("tests/unit/test_linking.py::test_other_content_under_the_key_of_a_digest_is_never_linked",),
     ),
     Mutation(

@@ -273,7 +273,7 @@ def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None
             {"ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"},
             ["REPO#*", "OBJECT#*", "ORGBLOB#*"],
         ),
-        "Repositories": ({"GetItem"}, ["ORG#*", "REPOSITORYID#*"]),
+        "Repositories": ({"ConditionCheckItem", "GetItem"}, ["ORG#*", "REPOSITORYID#*"]),
     }
     assert rows["sweeper"] == {
         "Expired": ({"Query"}, ["SESSION#*"]),
@@ -281,7 +281,10 @@ def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None
         "Objects": ({"DeleteItem", "GetItem", "Query"}, ["OBJECT#*"]),
     }
     assert rows["registry"]["Content"][1] == ["REPO#*", "REFERRERS#*", "OBJECT#*", "ORGBLOB#*"]
-    assert rows["registry"]["Repositories"] == ({"GetItem", "PutItem"}, ["ORG#*", "REPOSITORYID#*"])
+    assert rows["registry"]["Repositories"] == (
+        {"ConditionCheckItem", "GetItem", "PutItem"},
+        ["ORG#*", "REPOSITORYID#*"],
+    )
     assert rows["registry"]["Trust"] == ({"Query"}, ["SIGNINGKEY", "PRINCIPAL#*"])
 
 
