@@ -33,7 +33,7 @@ help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
 run: $(LOCAL_READY) $(EMULATORS_READY) ## the whole registry on this machine (PORT=5000, STATE=.local/state)
-	@PORT='$(PORT)' STATE='$(STATE)' DOMAIN='$(DOMAIN)' FRONT_DOOR='$(FRONT_DOOR)' exec .venv/bin/python -m local
+	@PORT='$(PORT)' STATE='$(STATE)' DOMAIN='$(DOMAIN)' FRONT_DOOR='$(FRONT_DOOR)' PULLS='$(PULLS)' exec .venv/bin/python -m local
 
 fmt: $(DEV_READY) ## rewrite the code in the project's format, and the edge functions into the template
 	.venv/bin/ruff check --fix-only --quiet .

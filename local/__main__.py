@@ -1,8 +1,8 @@
 """`python -m local`: the whole registry on this machine.
 
 Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30), DOMAIN (none),
-FRONT_DOOR (on). For tests: S3_EVENTS, which disturbs events, TRAFFIC=1, which counts what enters the
-functions, and DROP_CHECKSUM=1, which loses the checksum of an upload between CloudFront and S3.
+FRONT_DOOR (on), PULLS (s3). For tests: S3_EVENTS, which disturbs events, TRAFFIC=1, which counts what enters
+the functions, and DROP_CHECKSUM=1, which loses the checksum of an upload between CloudFront and S3.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ def main() -> int:
 
 
 def _settings() -> cloud.Settings:
+    if os.environ.get("PULLS") == "edge" and os.environ.get("FRONT_DOOR") == "off":
+        # As the template's rule says, which is not evaluated here.
+        raise ValueError("PULLS=edge needs FRONT_DOOR=on")
     return cloud.Settings(
         root=ROOT,
         state=Path(os.environ.get("STATE") or ROOT / ".local" / "state").absolute(),
@@ -46,6 +49,7 @@ def _settings() -> cloud.Settings:
         save_seconds=float(os.environ.get("SAVE_SECONDS") or "30"),
         domain=os.environ.get("DOMAIN") or "",
         front_door=os.environ.get("FRONT_DOOR") or "on",
+        pulls=os.environ.get("PULLS") or "s3",
         drop_checksum=os.environ.get("DROP_CHECKSUM") == "1",
         s3_events=Disturbance.parse(os.environ.get("S3_EVENTS") or ""),
         traffic=os.environ.get("TRAFFIC") == "1",

@@ -33,6 +33,8 @@ class Settings:
     """The registry domain, below which each organisation has a host; none when it is empty."""
     front_door: str = "on"
     """Whether CloudFront stands before the HTTP API, "on" or "off"."""
+    pulls: str = "s3"
+    """Where blobs are pulled from, "s3" or, with CloudFront, "edge"."""
     drop_checksum: bool = False
     """Whether CloudFront loses the checksum of an upload on the way to S3."""
     s3_events: Disturbance = field(default_factory=Disturbance)
@@ -66,6 +68,6 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         # The import takes seconds, in which the emulators can start.
         from local import service  # noqa: PLC0415
 
-        stack = service.declared(settings.root, settings.domain, settings.front_door)
+        stack = service.declared(settings.root, settings.domain, settings.front_door, settings.pulls)
         running = service.Service(settings, stack, state, await_ready(), webhook)
         asyncio.run(running.serve(listener, s3_listener, announce))

@@ -1,15 +1,16 @@
-"""CloudFront on the loopback interface: the distribution's behaviours, functions and origins, no cache."""
+"""CloudFront on the loopback interface: the distribution's behaviours, functions, origins and cache."""
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from local import limits, s3_origin
 from local.acceptor import Acceptor
 from local.edge import EdgeError
 from local.edge_events import InvalidChangeError, Request, Response, after_request, after_response, event
-from local.origin_relay import Exchange, OriginError, OriginTimeoutError, connect
+from local.origin_relay import Answer, Exchange, OriginError, OriginTimeoutError, connect
 from local.visit import VIA, Visit, encode_head
 from local.wire import BrokenOffError, Head, MalformedError, Wire, read_head
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from local.distribution import Behavior, Distribution, Forwarding
     from local.edge import EdgeFunction
+    from local.edge_cache import EdgeCache, Kept, Key
     from local.edge_events import Headers
     from local.s3_origin import S3Origin
 
@@ -36,7 +38,19 @@ _HOP_BY_HOP = {
 }
 # What goes to every origin, because it belongs to the body.
 _OF_THE_BODY = {"content-length", "content-type", "transfer-encoding"}
+# What a request for an object says about the object, which goes to the origin whatever the policies say.
+_OF_THE_OBJECT = {
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+}
+_CONDITIONS = _OF_THE_OBJECT - {"range"}
+_READ = {"GET", "HEAD"}
 _ERROR_STATUSES = 400
+_BY_A_FUNCTION = "FunctionGeneratedResponse"
 
 
 class CloudFront(Acceptor):
@@ -50,6 +64,7 @@ class CloudFront(Acceptor):
         *,
         api_port: int,
         storage: S3Origin,
+        cache: EdgeCache,
     ) -> None:
         """`functions` are by ARN; `api_port` is where the stack's HTTP API listens."""
         super().__init__(listener)
@@ -57,6 +72,12 @@ class CloudFront(Acceptor):
         self._functions = functions
         self._api_port = api_port
         self._storage = storage
+        self._cache = cache
+
+    async def close(self) -> None:
+        """Stop serving, drop what is under way, and forget what is kept."""
+        await super().close()
+        self._cache.close()
 
     async def serve(self, client: Wire) -> None:
         """Answer requests until either side has had enough."""
@@ -77,8 +98,12 @@ class CloudFront(Acceptor):
         try:
             passed = await self._viewer_request(visit, behavior)
             if isinstance(passed, Response):
-                return await visit.reply(passed)
-            return await self._forward(visit, behavior, passed)
+                return await visit.reply(passed, found=_BY_A_FUNCTION)
+            key = _key(visit, behavior, passed)
+            byte_range = _range(passed)
+            if key and (kept := self._cache.find(key)) and (span := kept.span(byte_range)):
+                return await self._serve_kept(visit, behavior, kept, span, partial=byte_range is not None)
+            return await self._forward(visit, behavior, passed, key)
         except EdgeError:
             refusal = limits.CDN_FUNCTION_FAILED
         except InvalidChangeError:
@@ -96,10 +121,21 @@ class CloudFront(Acceptor):
         shown = event("viewer-request", visit.request, None, visit.identifier)
         return after_request(visit.request, shown, await self._functions[arn].call(shown))
 
-    async def _forward(self, visit: Visit, behavior: Behavior, request: Request) -> bool:
+    async def _serve_kept(
+        self, visit: Visit, behavior: Behavior, kept: Kept, span: tuple[int, int], *, partial: bool
+    ) -> bool:
+        with kept.path.open("rb") as file:
+            found = kept.answer(span, self._cache.age(kept), partial=partial)
+            response = await self._viewer_response(visit, behavior, found)
+            await visit.client.send(visit.answered(response, "Hit").encoded())
+            if visit.request.method != "HEAD":
+                await visit.client.send_file(file, *span)
+        return visit.keep
+
+    async def _forward(self, visit: Visit, behavior: Behavior, request: Request, key: Key | None) -> bool:
         origin = behavior.origin
         target = origin.path + (request.target if behavior.forwarding.query else request.path)
-        headers = _forwarded(request.headers, behavior.forwarding)
+        headers = _forwarded(request, behavior.forwarding)
         own = {
             "via": VIA,
             "x-amz-cf-id": visit.identifier,
@@ -121,12 +157,18 @@ class CloudFront(Acceptor):
             port = int(self._storage.host.rpartition(":")[2])
         headers.append(("connection", "close"))
 
-        async def answer(head: Head) -> tuple[Head, bool]:
-            response = await self._viewer_response(visit, behavior, _response(head))
+        async def answer(head: Head) -> Answer:
+            given = _response(head)
+            response = await self._viewer_response(visit, behavior, given)
             body = request.method != "HEAD" and response.status not in {204, 304}
-            return visit.answered(response), body
+            fill = None
+            if key and behavior.caching and request.method == "GET" and given.status == HTTPStatus.OK:
+                fill = self._cache.fill(key, behavior.caching, given.headers)
+            if fill:
+                filling.callback(fill.end)
+            return Answer(visit.answered(response), body, fill.take if fill else None)
 
-        with closing(await connect(port)) as upstream:
+        with closing(await connect(port)) as upstream, ExitStack() as filling:
             sent = encode_head(f"{request.method} {target} HTTP/1.1", headers)
             exchange = Exchange(visit.client, visit.head, upstream)
             return await exchange.run(sent, origin.read_seconds, answer) and visit.keep
@@ -151,9 +193,26 @@ def _refusal(visit: Visit, behavior: Behavior) -> limits.CdnRefusal | None:
     return None
 
 
-def _forwarded(headers: Headers, forwarding: Forwarding) -> Headers:
+def _key(visit: Visit, behavior: Behavior, request: Request) -> Key | None:
+    """Under which the answer is kept; None where it is not, or where only the origin can give it."""
+    given = dict(request.headers)
+    if (
+        behavior.caching is None
+        or request.method not in _READ
+        or visit.has_body
+        or _CONDITIONS & given.keys()
+    ):
+        return None
+    return (request.path, *(f"{name}:{given.get(name, '')}" for name in behavior.caching.headers))
+
+
+def _range(request: Request) -> str | None:
+    return dict(request.headers).get("range")
+
+
+def _forwarded(request: Request, forwarding: Forwarding) -> Headers:
     def passes(name: str) -> bool:
-        if name in _OF_THE_BODY:
+        if name in _OF_THE_BODY or (name in _OF_THE_OBJECT and request.method in _READ):
             return True
         if name in _HOP_BY_HOP or name == "host":
             return False
@@ -161,7 +220,7 @@ def _forwarded(headers: Headers, forwarding: Forwarding) -> Headers:
             return forwarding.cookies
         return forwarding.headers is None or name in forwarding.headers
 
-    return [pair for pair in headers if passes(pair[0])]
+    return [pair for pair in request.headers if passes(pair[0])]
 
 
 def _response(head: Head) -> Response:

@@ -38,6 +38,18 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Caching:
+    """How long answers are kept, and what beside the path tells them apart."""
+
+    headers: tuple[str, ...]
+    """Names in lower case."""
+    least_seconds: float
+    default_seconds: float
+    """Where the origin does not say how long."""
+    most_seconds: float
+
+
+@dataclass(frozen=True)
 class Behavior:
     """What is done with the requests of a path pattern."""
 
@@ -47,6 +59,7 @@ class Behavior:
     forwarding: Forwarding
     functions: Mapping[str, str]
     """ARNs by event type."""
+    caching: Caching | None = None
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:

@@ -5,13 +5,14 @@ What is not understood is an error at the start: a behaviour that was left out w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from local.distribution import Behavior, Distribution, Forwarding, FunctionDeclaration, Origin
+from local.distribution import Behavior, Caching, Distribution, Forwarding, FunctionDeclaration, Origin
 from local.intrinsics import TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from local.template import Resource, Stack
 
@@ -140,11 +141,11 @@ class _Reader:
             raise TemplateError(
                 f"behaviour {pattern} leads to {behavior['TargetOriginId']}, which is no origin"
             )
-        if behavior.get("CachePolicyId") != _CACHING_DISABLED or behavior.get("Compress") not in {
-            None,
-            False,
-        }:
-            raise TemplateError(f"behaviour {pattern} caches or compresses, which the local cloud does not")
+        if behavior.get("Compress") not in {None, False}:
+            raise TemplateError(f"behaviour {pattern} compresses, which the local cloud does not")
+        if not set(behavior.get("CachedMethods", _READ)) <= _READ:
+            raise TemplateError(f"behaviour {pattern} caches the answers to other methods than GET and HEAD")
+        caching = self._caching(pattern, behavior.get("CachePolicyId"))
         methods = set(behavior.get("AllowedMethods", _READ))
         if methods not in _METHOD_SETS:
             raise TemplateError(
@@ -157,9 +158,19 @@ class _Reader:
         if functions.keys() - {"viewer-request", "viewer-response"}:
             raise TemplateError(f"behaviour {pattern} has functions for other events than a viewer's")
         forwarding = self._forwarding(behavior.get("OriginRequestPolicyId"))
-        return Behavior(
-            pattern, origins[behavior["TargetOriginId"]], frozenset(methods), forwarding, functions
-        )
+        if caching and forwarding.headers is not None:
+            # What tells answers apart goes to the origin.
+            forwarding = replace(forwarding, headers=forwarding.headers | set(caching.headers))
+        origin = origins[behavior["TargetOriginId"]]
+        return Behavior(pattern, origin, frozenset(methods), forwarding, functions, caching)
+
+    def _caching(self, pattern: str, identifier: str | None) -> Caching | None:
+        if identifier == _CACHING_DISABLED:
+            return None
+        for resource in self._stack.of_kind("AWS::CloudFront::CachePolicy"):
+            if self._stack.ref(resource.logical_id) == identifier:
+                return _cache_policy(resource)
+        raise TemplateError(f"behaviour {pattern} caches by {identifier}, which is no policy of the stack")
 
     def _forwarding(self, identifier: str | None) -> Forwarding:
         if identifier is None:
@@ -184,24 +195,47 @@ class _Reader:
         return FunctionDeclaration(name, properties["FunctionCode"], stores[0] if stores else None)
 
 
-def _check_errors(responses: list[Mapping[str, Any]]) -> None:
+def _check_errors(responses: Sequence[Mapping[str, Any]]) -> None:
+    """The local cloud keeps no error and has no pages for them."""
     for response in responses:
-        _only(response, {"ErrorCode", "ErrorCachingMinTTL"}, f"the error {response['ErrorCode']}")
-    passed = {response["ErrorCode"] for response in responses if response.get("ErrorCachingMinTTL") == 0}
-    if kept := _KEPT_ERRORS - passed:
+        _only(response, {"ErrorCode", "ErrorCachingMinTTL"}, "an error response")
+    forgotten = {int(each["ErrorCode"]) for each in responses if each.get("ErrorCachingMinTTL") == 0}
+    if kept := _KEPT_ERRORS - forgotten:
         raise TemplateError(
             f"the distribution keeps the errors {sorted(kept)}, which the local cloud does not"
         )
 
 
+def _cache_policy(resource: Resource) -> Caching:
+    config, name = resource.properties["CachePolicyConfig"], resource.logical_id
+    known = {"Name", "Comment", "MinTTL", "DefaultTTL", "MaxTTL", "ParametersInCacheKeyAndForwardedToOrigin"}
+    _only(config, known, name)
+    parameters = config["ParametersInCacheKeyAndForwardedToOrigin"]
+    encodings = {"EnableAcceptEncodingBrotli", "EnableAcceptEncodingGzip"}
+    _only(parameters, {"HeadersConfig", "CookiesConfig", "QueryStringsConfig", *encodings}, name)
+    others = {
+        parameters["CookiesConfig"]["CookieBehavior"],
+        parameters["QueryStringsConfig"]["QueryStringBehavior"],
+    }
+    if others != {"none"} or any(parameters.get(encoding) for encoding in encodings):
+        raise TemplateError(f"{name} tells answers apart by other things than the path and headers")
+    headers = _headers(parameters["HeadersConfig"], name)
+    seconds = (float(config[ttl]) for ttl in ("MinTTL", "DefaultTTL", "MaxTTL"))
+    return Caching(tuple(sorted(headers)), *seconds)
+
+
+def _headers(config: Mapping[str, Any], name: str) -> frozenset[str]:
+    if config["HeaderBehavior"] == "whitelist":
+        return frozenset(header.lower() for header in config["Headers"])
+    if config["HeaderBehavior"] != "none":
+        raise TemplateError(f"{name} forwards headers by another rule than a list of names")
+    return frozenset()
+
+
 def _policy(resource: Resource) -> Forwarding:
     config, name = resource.properties["OriginRequestPolicyConfig"], resource.logical_id
     _only(config, {"Name", "Comment", "HeadersConfig", "CookiesConfig", "QueryStringsConfig"}, name)
-    headers: frozenset[str] = frozenset()
-    if config["HeadersConfig"]["HeaderBehavior"] == "whitelist":
-        headers = frozenset(header.lower() for header in config["HeadersConfig"]["Headers"])
-    elif config["HeadersConfig"]["HeaderBehavior"] != "none":
-        raise TemplateError(f"{name} forwards headers by another rule than a list of names")
+    headers = _headers(config["HeadersConfig"], name)
     cookies = config["CookiesConfig"]["CookieBehavior"]
     query = config["QueryStringsConfig"]["QueryStringBehavior"]
     if {cookies, query} - {"none", "all"}:

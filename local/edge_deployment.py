@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from local import distribution_reader
 from local.cloudfront import CloudFront
 from local.edge import EdgeError, EdgeFunction
+from local.edge_cache import EdgeCache
 from local.intrinsics import TemplateError
 from local.key_value_stores import KeyValueStore
 from local.s3_origin import S3Origin
@@ -50,7 +51,8 @@ def cloudfront(
         arn: _function(function, emulators, state.folder("logs") / f"{function.logical_id}.log")
         for arn, function in declared.functions.items()
     }
-    return CloudFront(listener, declared, functions, api_port=api_port, storage=storage)
+    cache = EdgeCache(state.folder("edge-cache"))
+    return CloudFront(listener, declared, functions, api_port=api_port, storage=storage, cache=cache)
 
 
 def _function(declared: FunctionDeclaration, emulators: Emulators, log: Path) -> EdgeFunction:

@@ -1,5 +1,6 @@
 // What the runtime of CloudFront Functions offers beside the language: two modules, Buffer and console.
-// `__host` is given by the engine; values pass it as text, bytes in hexadecimal.
+// `__host` is given by the engine; values pass it as text, bytes in hexadecimal. Text that was added up with `+` does
+// not pass when it is long: `String` makes one piece of it.
 (function () {
   'use strict';
   var host = globalThis.__host;
@@ -44,7 +45,7 @@
     static from(value, encoding) {
       if (typeof value === 'string') {
         var name = known(encoding);
-        return bytes(name === 'utf8' ? utf8(value) : host.toHex(value, name));
+        return bytes(name === 'utf8' ? utf8(value) : host.toHex(String(value), name));
       }
       return super.from.call(Buffer, value);
     }
@@ -78,7 +79,7 @@
         return this;
       },
       digest: function (encoding) {
-        var found = bytes(host.digest(algorithm, key, data));
+        var found = bytes(host.digest(algorithm, key, String(data)));
         return encoding === undefined ? found : found.toString(encoding);
       },
     };

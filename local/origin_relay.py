@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local import ports
@@ -12,6 +13,8 @@ from local.wire import BrokenOffError, Head, MalformedError, Wire, read_head, re
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from local.wire import Copy
 
 _LAST_ANSWER_SECONDS = 1
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -23,6 +26,16 @@ class OriginError(Exception):
 
 class OriginTimeoutError(OriginError):
     """The origin did not answer in time."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client gets."""
+
+    head: Head
+    has_body: bool
+    copy: Copy | None = None
+    """What gets the body as well, if it has a length."""
 
 
 async def connect(port: int) -> Wire:
@@ -54,12 +67,10 @@ class Exchange:
         self._request = request
         self._origin = origin
 
-    async def run(
-        self, sent: Head, seconds: float, answer: Callable[[Head], Awaitable[tuple[Head, bool]]]
-    ) -> bool:
+    async def run(self, sent: Head, seconds: float, answer: Callable[[Head], Awaitable[Answer]]) -> bool:
         """Send this head and the body; whether the connection to the client can be used again.
 
-        `answer` makes of the origin's head the one that the client gets, and says whether a body follows.
+        `answer` makes of the origin's head what the client gets.
 
         Raises:
             OriginError: there is no answer, and the client has got none.
@@ -70,13 +81,13 @@ class Exchange:
         try:
             head = await self._await_head(upload, reading, seconds)
             whole = upload.done()
-            made, has_body = await answer(head)
-            if not whole or (has_body and not head.is_framed):
-                made.headers.append((b"connection", b"close"))
-            await self._client.send(made.encoded())
-            if has_body and head.is_framed:
-                await relay_body(head, self._origin, self._client)
-            elif has_body:
+            made = await answer(head)
+            if not whole or (made.has_body and not head.is_framed):
+                made.head.headers.append((b"connection", b"close"))
+            await self._client.send(made.head.encoded())
+            if made.has_body and head.is_framed:
+                await relay_body(head, self._origin, self._client, made.copy)
+            elif made.has_body:
                 await self._origin.relay_rest(self._client)
         finally:
             for task in (upload, reading):
@@ -84,7 +95,7 @@ class Exchange:
             await asyncio.gather(upload, reading, return_exceptions=True)
         if not whole:
             await self._client.finish()
-        return whole and (head.is_framed or not has_body)
+        return whole and (head.is_framed or not made.has_body)
 
     async def _upload(self, sent: Head) -> None:
         await self._origin.send(sent.encoded())

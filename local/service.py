@@ -37,7 +37,7 @@ _STACK = "moorage-local"
 _WATCH_SECONDS = 1.0
 
 
-def declared(root: Path, domain: str, front_door: str = "on") -> Stack:
+def declared(root: Path, domain: str, front_door: str = "on", pulls: str = "s3") -> Stack:
     """The stack of the project's template, with the parameters that suit one machine.
 
     Raises:
@@ -45,7 +45,12 @@ def declared(root: Path, domain: str, front_door: str = "on") -> Stack:
     """
     place = Place(_STACK, emulators.REGION, emulators.ACCOUNT)
     # The bucket is no host name on the loopback interface.
-    parameters = {"S3AddressingStyle": "path", "RegistryDomain": domain, "FrontDoor": front_door}
+    parameters = {
+        "S3AddressingStyle": "path",
+        "RegistryDomain": domain,
+        "FrontDoor": front_door,
+        "Pulls": pulls,
+    }
     return template.load(root / "template.yaml", place, parameters)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from local.edge_events import Headers
 
 VIA = "1.1 local.cloudfront.net (CloudFront)"
+_ERROR_STATUSES = 400
 
 
 class Visit:
@@ -52,24 +53,25 @@ class Visit:
             Response(refusal.status, "", [("content-type", "text/html")], refusal.body), keep=keep
         )
 
-    async def reply(self, response: Response, *, keep: bool = True) -> bool:
-        """Answer without an origin; whether the connection can be used again."""
+    async def reply(self, response: Response, *, keep: bool = True, found: str | None = None) -> bool:
+        """Answer without an origin; whether the connection can be used again. `found` is as in `answered`."""
         keep = keep and self.keep and not self.has_body
         headers = [*response.headers, ("content-length", str(len(response.body)))]
         if not keep:
             headers.append(("connection", "close"))
-        head = self.answered(Response(response.status, response.reason, headers))
+        head = self.answered(Response(response.status, response.reason, headers), found)
         body = b"" if self.request.method == "HEAD" else response.body
         await self.client.send(head.encoded() + body)
         if not keep:
             await self.client.finish()
         return keep
 
-    def answered(self, response: Response) -> Head:
-        """The head that the client gets."""
+    def answered(self, response: Response, found: str | None = None) -> Head:
+        """The head that the client gets; `found` says where the answer is from if that is not the origin."""
         reason = response.reason or responses.get(response.status, "")
-        headers = [pair for pair in response.headers if pair[0] not in {"via", "x-amz-cf-id"}]
-        headers += [("via", VIA), ("x-amz-cf-id", self.identifier)]
+        found = found or ("Error" if response.status >= _ERROR_STATUSES else "Miss")
+        headers = [pair for pair in response.headers if pair[0] not in {"via", "x-amz-cf-id", "x-cache"}]
+        headers += [("via", VIA), ("x-amz-cf-id", self.identifier), ("x-cache", f"{found} from cloudfront")]
         return encode_head(f"HTTP/1.1 {response.status} {reason}", headers)
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO
+
+Copy = Callable[[bytes | memoryview], None]
 
 _BLOCK_BYTES = 1024 * 1024
 _HEAD_BYTES = 64 * 1024
@@ -55,9 +59,16 @@ class Wire:
         """Send all of it."""
         await self._loop.sock_sendall(self._socket, data)
 
-    async def relay(self, count: int, to: Wire) -> None:
-        """Pass on exactly so many bytes."""
+    async def send_file(self, file: IO[bytes], start: int, count: int) -> None:
+        """Send so many bytes of a file."""
+        if count:
+            await self._loop.sock_sendfile(self._socket, file, start, count)
+
+    async def relay(self, count: int, to: Wire, copy: Copy | None = None) -> None:
+        """Pass on exactly so many bytes; `copy` gets them as well, before."""
         part, self._unread = self._unread[:count], self._unread[count:]
+        if copy:
+            copy(part)
         await to.send(part)
         count -= len(part)
         if count and not self._block:
@@ -67,6 +78,8 @@ class Wire:
             size = await self._loop.sock_recv_into(self._socket, view[:count])
             if not size:
                 raise BrokenOffError
+            if copy:
+                copy(view[:size])
             await self._loop.sock_sendall(to._socket, view[:size])
             count -= size
 
@@ -137,12 +150,12 @@ async def read_head(wire: Wire) -> Head | None:
     return Head(line, headers)
 
 
-async def relay_body(head: Head, source: Wire, to: Wire) -> None:
+async def relay_body(head: Head, source: Wire, to: Wire, copy: Copy | None = None) -> None:
     """Pass on the body that follows a head, in the framing that the head gives."""
     if head.is_chunked:
         await _relay_chunks(source, to)
     elif lengths := head.values(b"content-length"):
-        await source.relay(_number(lengths[0], 10), to)
+        await source.relay(_number(lengths[0], 10), to, copy)
 
 
 async def _relay_chunks(source: Wire, to: Wire) -> None:

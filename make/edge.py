@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTIONS = {
+    "DownloadRequestFunction": "download_request.js",
+    "DownloadResponseFunction": "download_response.js",
     "UploadRequestFunction": "upload_request.js",
     "UploadResponseFunction": "upload_response.js",
     "ViewerHostFunction": "viewer_host.js",

@@ -28,7 +28,7 @@ async function handler(event) {
     return refusal(503, 'Service Unavailable', 'TOOMANYREQUESTS',
       'the upload cannot be checked at the moment; try again', { 'retry-after': { value: '2' } });
   }
-  if (key === undefined || !same(mac(key, parts[1]), parts[7])) {
+  if (key === undefined || !same(mac(key, 'PUT', parts[1]), parts[7])) {
     return unknown();
   }
   if (Date.now() >= Number(parts[4]) * 1000) {
@@ -77,8 +77,8 @@ function whole(pattern, text) {
   return found && found[0].length === text.length ? found : null;
 }
 
-function mac(key, path) {
-  return crypto.createHmac('sha256', key).update('PUT\n' + path).digest('hex');
+function mac(key, method, path) {
+  return crypto.createHmac('sha256', key).update(method + '\n' + path).digest('hex');
 }
 
 // Takes as long wherever the first difference is.

@@ -54,15 +54,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, *, domain: str = "", front_door: bool = True) -> Iterator[Cloud]:
+def running(folder: Path, *, domain: str = "", front_door: bool = True, pulls: str = "s3") -> Iterator[Cloud]:
     """A local cloud with its state and its log below ``folder``, until the block ends; with a ``domain``, every
-    organisation has a host below it; without a ``front_door``, all that clients send goes through the API. It keeps a
-    journal of what enters its functions.
+    organisation has a host below it; without a ``front_door``, all that clients send goes through the API; blobs
+    come from S3, or from the ``edge``. It keeps a journal of what enters its functions.
     """
     state = folder / "state"
     log = folder / "cloud.log"
     settings = {"PORT": "0", "STATE": str(state), "DOMAIN": domain, "TRAFFIC": "1"}
-    settings["FRONT_DOOR"] = "on" if front_door else "off"
+    settings |= {"FRONT_DOOR": "on" if front_door else "off", "PULLS": pulls}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "local"],

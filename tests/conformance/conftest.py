@@ -51,6 +51,14 @@ def api_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="session")
+def edge_pulls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The shared host whose front door serves blobs itself, so that a redirect leads to the same host."""
+    with cloud.running(tmp_path_factory.mktemp("edge"), pulls="edge") as running:
+        first, second = (f"{running.org}/{name}" for name in REPOSITORIES)
+        yield Target(running.endpoint, running.admin, (first, second))
+
+
+@pytest.fixture(scope="session")
 def own_host(local_cloud: cloud.Cloud) -> Target:
     """The organisation's own host, by ORG.DOMAIN/IMAGE. No name server knows it: the front door is its own proxy."""
     port = local_cloud.host.rpartition(":")[2]

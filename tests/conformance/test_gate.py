@@ -117,6 +117,23 @@ def test_strangers_storage_behind_a_redirect_is_none() -> None:
     assert report.strangers(ran(case("a", "passed", "", *hops)), HERE) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "headers", "known"),
+    [
+        (f"{HERE}/v2/a/blobs/_edge/a1/1/key/mac", {"X-Cache": "Hit from cloudfront"}, True),
+        (f"{HERE}/v2/a/blobs/_edge/a1/1/key/mac", {"X-Cache": "Miss from cloudfront"}, True),
+        (f"{HERE}/v2/a/blobs/_edge/a1/1/key/mac", {"X-Cache": "Error from cloudfront"}, False),
+        (f"{HERE}/v2/a/blobs/_edge/a1/1/key/mac", {}, False),
+        (f"{HERE}/v2/a/blobs/sha256:1", {"X-Cache": "Hit from cloudfront"}, False),
+    ],
+)
+def test_strangers_a_blob_that_the_front_door_served_is_none(
+    url: str, headers: dict[str, str], known: bool
+) -> None:
+    hops = (Answer("GET", f"{HERE}/v2/", 307, OURS), Answer("GET", url, 200, headers))
+    assert (report.strangers(ran(case("a", "passed", "", *hops)), HERE) == []) == known
+
+
 def test_misread_an_option_that_did_not_arrive_is_named() -> None:
     assert gate.misread({"a": 1, "b": ""}, {"a": 1, "b": "***"}) == ["b was read as '', not '***'"]
 

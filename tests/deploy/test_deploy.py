@@ -212,3 +212,13 @@ def test_second_deployment_changes_nothing_and_keeps_the_keys(
         assert stack.resources()[kept] == before[1][kept]
     _pull(registry, ":1", tmp_path / "after")
     _assert_same(tmp_path / "after", *pushed)
+
+
+def test_blobs_can_be_pulled_from_the_edge_by_an_update_and_from_s3_again(registry: Registry) -> None:
+    stack = registry.stack
+    before = set(stack.resources())
+    assert "UPDATE_COMPLETE" in stack.deploy(Pulls="edge")
+    downloads = {"DownloadCachePolicy", "DownloadRequestFunction", "DownloadResponseFunction"}
+    assert set(stack.resources()) - before == downloads
+    assert "UPDATE_COMPLETE" in stack.deploy(Pulls="s3")
+    assert set(stack.resources()) == before

@@ -16,12 +16,19 @@ import pytest
 from tests.running_cloud import ROOT
 
 EDGE = ROOT / "functions" / "edge"
-FILES = ["upload_request.js", "upload_response.js", "viewer_host.js"]
+FILES = [
+    "download_request.js",
+    "download_response.js",
+    "upload_request.js",
+    "upload_response.js",
+    "viewer_host.js",
+]
 KEYS = {"a1": "0f" * 32, "b20": "ab" * 32}
 REPOSITORY = "1" * 32
 SESSION = "2" * 32
 HEX = hashlib.sha256(b"blob").hexdigest()
 DIGEST = f"sha256:{HEX}"
+LONG_HEX = hashlib.sha512(b"blob").hexdigest()
 
 
 def signed(
@@ -29,8 +36,21 @@ def signed(
 ):
     expires = int(time.time() + seconds)
     path = f"/v2/{name}/blobs/uploads/_direct/{kid}/{expires}/{repository}/{session}"
-    secret = KEYS[kid] if key is None else key
-    mac = hmac.new(secret.encode("latin-1"), f"{method}\n{path}".encode(), hashlib.sha256)
+    return with_mac(path, method, KEYS[kid] if key is None else key)
+
+
+def object_of(way="direct", shard=HEX[:2], repository=REPOSITORY, encoded=HEX, session=SESSION):
+    return f"{way}/{shard}/{repository}/{encoded}/{session}"
+
+
+def signed_download(stored=None, name="acme/app", kid="a1", seconds=100, method="GET", key=None):
+    expires = int(time.time() + seconds)
+    path = f"/v2/{name}/blobs/_edge/{kid}/{expires}/{stored or object_of()}"
+    return with_mac(path, method, KEYS[kid] if key is None else key)
+
+
+def with_mac(path, method, key):
+    mac = hmac.new(key.encode("latin-1"), f"{method}\n{path}".encode(), hashlib.sha256)
     return f"{path}/{mac.hexdigest()}"
 
 
@@ -81,6 +101,14 @@ def response(asked, status=200):
 def changed(uri, old, new):
     assert uri.count(old) == 1
     return uri.replace(old, new)
+
+
+def helpers(file):
+    """The functions of a file, with the comments above them, by their names."""
+    code = (EDGE / file).read_text("utf-8")
+    found = re.findall(r"(?:^//.*\n)*^(?:async )?function (\w+)\(.*\n(?:.*\n)*?^}$", code, re.MULTILINE)
+    blocks = re.finditer(r"(?:^//.*\n)*^(?:async )?function \w+\(.*\n(?:.*\n)*?^}$", code, re.MULTILINE)
+    return dict(zip(found, (block[0] for block in blocks), strict=True))
 
 
 class Suite:
@@ -278,6 +306,190 @@ class Suite:
     def test_other_answers_of_s3_are_left_alone(self, engine, status):
         event = response(request(signed()), status)
         assert engine.call("upload_response.js", event, KEYS) == event["response"]
+
+    @pytest.fixture
+    def download(self, engine):
+        def call(event, keys=KEYS):
+            return engine.call("download_request.js", event, keys)
+
+        return call
+
+    def test_helpers_are_the_same_in_both_files(self):
+        uploads, downloads = helpers("upload_request.js"), helpers("download_request.js")
+        shared = uploads.keys() & downloads.keys() - {"handler", "unknown"}
+        assert shared == {"keyNamed", "whole", "mac", "same", "refusal"}
+        assert {name: uploads[name] for name in shared} == {name: downloads[name] for name in shared}
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize(
+        "stored",
+        [object_of(way) for way in ("api", "direct", "presigned", "stream")] + [object_of(encoded=LONG_HEX)],
+    )
+    def test_signed_download_becomes_an_object(self, download, stored, method):
+        given = {"range": "bytes=1-2", "if-none-match": '"e"', "user-agent": "u"}
+        for kid, name in (("a1", "app"), ("b20", "acme/deep/er/app-1_x.y")):
+            event = request(signed_download(stored, name, kid), "x=1&y", method, given)
+            passed = download(event)
+            assert passed["method"] == method
+            assert passed["uri"] == f"/{stored}"
+            assert passed["querystring"] == {}
+            assert passed["cookies"] == {}
+            assert passed["headers"] == {
+                **{name: {"value": value} for name, value in given.items()},
+                "host": {"value": "h"},
+                "x-moorage-signed": {"value": "download"},
+            }
+
+    def test_headers_that_s3_must_not_see_are_dropped(self, download):
+        given = {
+            "authorization": "Bearer t",
+            "cookie": "c=1",
+            "x-amz-checksum-mode": "ENABLED",
+            "x-amz-request-payer": "requester",
+            "x-moorage-signed": "guess",
+        }
+        headers = download(request(signed_download(), "", "GET", given))["headers"]
+        assert headers == {"host": {"value": "h"}, "x-moorage-signed": {"value": "download"}}
+
+    @pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE", "OPTIONS"])
+    def test_other_methods_than_reading_are_refused(self, download, method):
+        answer = download(request(signed_download(method=method), "", method))
+        self.refused(answer, 405, "UNSUPPORTED")
+        assert answer["headers"]["allow"] == {"value": "GET, HEAD"}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda uri: changed(uri, f"/{HEX}/", f"/{hashlib.sha256(b'other').hexdigest()}/"),
+            lambda uri: changed(uri, f"/{HEX}/", f"/{LONG_HEX}/"),
+            lambda uri: changed(uri, SESSION, "3" * 32),
+            lambda uri: changed(uri, REPOSITORY, "3" * 32),
+            lambda uri: changed(uri, "/direct/", "/api/"),
+            lambda uri: changed(uri, f"/{HEX[:2]}/", "/00/"),
+            lambda uri: changed(uri, "/acme/app/", "/acme/other/"),
+            lambda uri: changed(uri, "/_edge/a1/", "/_edge/b20/"),
+            lambda uri: re.sub(r"a1/\d+", f"a1/{int(time.time()) + 9999}", uri),
+            lambda uri: uri[:-1] + ("1" if uri[-1] == "0" else "0"),
+            lambda uri: uri[:-1],
+            lambda uri: uri + "0",
+            lambda uri: uri + "/",
+            lambda uri: uri.replace("/v2/", "/v2//"),
+            lambda uri: "/x" + uri,
+            lambda uri: uri.replace("/direct/", "%2Fdirect/"),
+            lambda uri: uri.replace(f"/{SESSION}/", f"%2f{SESSION}/"),
+            lambda uri: uri.replace("/_edge/", "/%5fedge/"),
+            lambda uri: uri + "%0A",
+            lambda uri: "/v2/acme/app/blobs/_edge/",
+            lambda uri: signed_download(method="HEAD"),
+            lambda uri: signed_download(method="PUT"),
+            lambda uri: signed_download(key=""),
+            lambda uri: signed_download(kid="a2", key=KEYS["a1"]),
+            lambda uri: signed_download(object_of("chunks")),
+            lambda uri: signed_download(object_of("manifests")),
+            lambda uri: signed_download(object_of("api/../chunks")),
+            lambda uri: signed_download(object_of(encoded=HEX[:-1])),
+            lambda uri: signed_download(object_of(encoded=HEX + HEX[:32])),
+            lambda uri: signed_download(object_of(encoded=HEX.upper())),
+            lambda uri: signed_download(object_of(session="2" * 31)),
+            lambda uri: signed_download(object_of() + "/more"),
+        ],
+    )
+    def test_anything_that_was_not_signed_is_no_download(self, download, change):
+        original = signed_download()
+        uri = change(original)
+        assert uri != original
+        message = self.refused(download(request(uri, "", "GET")), 404, "BLOB_UNKNOWN")
+        assert "ask the registry" in message
+
+    def test_signature_of_an_upload_reads_nothing(self, download):
+        path, _, end = signed().rpartition("/")
+        for uri in (
+            signed(),
+            signed(method="GET"),
+            f"{signed_download().rpartition('/')[0]}/{end}",
+            with_mac(path.replace("uploads/_direct", "_edge"), "PUT", KEYS["a1"]),
+        ):
+            self.refused(download(request(uri, "", "GET")), 404, "BLOB_UNKNOWN")
+
+    def test_signature_of_a_download_stores_nothing(self, upload):
+        path, _, end = signed_download().rpartition("/")
+        for uri in (
+            signed_download(),
+            signed_download(method="PUT"),
+            f"{signed().rpartition('/')[0]}/{end}",
+            with_mac(path.replace("_edge", "uploads/_direct"), "GET", KEYS["a1"]),
+        ):
+            self.refused(upload(request(uri)), 404, "BLOB_UPLOAD_UNKNOWN")
+
+    def test_retired_key_reads_nothing(self, download):
+        answer = download(request(signed_download(), "", "GET"), {"b20": KEYS["b20"]})
+        self.refused(answer, 404, "BLOB_UNKNOWN")
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    def test_expired_download_is_refused_with_the_reason(self, download, method):
+        answer = download(request(signed_download(seconds=-1), "", method))
+        assert "expired" in self.refused(answer, 403, "DENIED")
+
+    def test_expiry_without_a_signature_does_not_tell_that_it_expired(self, download):
+        uri = changed(signed_download(seconds=-9), SESSION, "3" * 32)
+        assert "expired" not in self.refused(download(request(uri, "", "GET")), 404, "BLOB_UNKNOWN")
+
+    def test_failing_store_is_no_refusal_of_a_download_for_good(self, download):
+        answer = download(request(signed_download(), "", "GET"), None)
+        self.refused(answer, 503, "TOOMANYREQUESTS")
+        assert answer["headers"]["retry-after"] == {"value": "2"}
+
+    @pytest.mark.parametrize("key", ["", "ab", "AB" * 32, "ab" * 32 + "\n"])
+    def test_malformed_key_reads_nothing(self, download, key):
+        answer = download(request(signed_download(key=key), "", "GET"), {"a1": key})
+        self.refused(answer, 503, "TOOMANYREQUESTS")
+
+    @pytest.mark.parametrize("status", [200, 206, 304])
+    @pytest.mark.parametrize(
+        ("encoded", "digest"), [(HEX, DIGEST), (LONG_HEX, f"sha512:{LONG_HEX}")], ids=["sha256", "sha512"]
+    )
+    def test_download_is_answered_as_the_protocol_wants(self, engine, status, encoded, digest):
+        """Whether CloudFront shows the client's path or the rewritten one."""
+        stored = object_of(encoded=encoded)
+        for uri in (signed_download(stored), f"/{stored}"):
+            event = response(request(uri, "", "GET"), status)
+            event["response"]["headers"] |= {
+                name: {"value": "v"}
+                for name in (
+                    *("accept-ranges", "age", "content-encoding", "content-range", "date", "last-modified"),
+                    *("content-disposition", "content-language", "content-type", "cache-control", "expires"),
+                    *("x-amz-meta-a", "x-amz-server-side-encryption", "set-cookie2", "vary"),
+                )
+            }
+            answer = engine.call("download_response.js", event, KEYS)
+            assert (answer["statusCode"], answer["statusDescription"]) == (status, "as S3 says")
+            assert {name: content["value"] for name, content in answer["headers"].items()} == {
+                "accept-ranges": "v",
+                "age": "v",
+                "cache-control": "private, no-store",
+                "content-encoding": "v",
+                "content-length": "0",
+                "content-range": "v",
+                "content-type": "application/octet-stream",
+                "date": "v",
+                "docker-content-digest": digest,
+                "etag": '"e"',
+                "last-modified": "v",
+                "x-amz-cf-pop": "p",
+                "x-content-type-options": "nosniff",
+            }
+
+    def test_download_of_which_nothing_is_known_is_no_page_either(self, engine):
+        event = response(request("/", "", "GET"))
+        event["response"]["headers"]["content-type"] = {"value": "text/html"}
+        headers = engine.call("download_response.js", event, KEYS)["headers"]
+        assert headers["content-type"] == {"value": "application/octet-stream"}
+        assert "docker-content-digest" not in headers
+
+    @pytest.mark.parametrize("status", [307, 400, 403, 404, 405, 416, 503])
+    def test_other_answers_to_a_download_are_left_alone(self, engine, status):
+        event = response(request(signed_download(), "", "GET"), status)
+        assert engine.call("download_response.js", event, KEYS) == event["response"]
 
     def test_host_is_noted_whatever_the_client_says(self, engine):
         given = {

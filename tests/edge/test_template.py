@@ -37,7 +37,7 @@ Resources:
 
 def test_code_of_the_template_is_that_of_the_files():
     stack = template.load(
-        ROOT / "template.yaml", Place("s", "us-east-1", "000000000000"), {"FrontDoor": "on"}
+        ROOT / "template.yaml", Place("s", "us-east-1", "000000000000"), {"FrontDoor": "on", "Pulls": "edge"}
     )
     codes = {
         resource.logical_id: resource.properties["FunctionCode"]

@@ -4,6 +4,15 @@ import asyncio
 import json
 
 BODY = b"x" * 10
+SIZES = {"huge": 15_000_000, "larger": 20_000_001}
+CANNED = {
+    "half": b"Content-Length: 100\r\n\r\n" + BODY,
+    "chunked": b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "rest": b"\r\n" + BODY,
+} | {
+    word: f"Cache-Control: {word}\r\nContent-Length: 10\r\n\r\n".encode() + BODY
+    for word in ("private", "no-store", "no-cache", "max-age=0")
+}
 
 
 class FakeOrigin:
@@ -48,17 +57,16 @@ class FakeOrigin:
         if path == "die":
             return
         body = await self._body(reader, dict(headers))
-        if path == "half":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + BODY)
+        if path in CANNED:
+            writer.write(b"HTTP/1.1 200 OK\r\n" + CANNED[path])
+        elif path in SIZES:
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZES[path]}\r\n\r\n"
+            writer.write(head.encode() + bytes(SIZES[path]))
         elif path == "slow":
             await asyncio.sleep(30)
-        elif path == "chunked":
-            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
-        elif path == "rest":
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + BODY)
         elif path == "nonsense":
             writer.write(b"220 smtp.example\r\n\r\n")
-        elif path.isdecimal():
+        elif path.isdecimal() and len(path) == len("200"):
             writer.write(f"HTTP/1.1 {path} So\r\nX-Own: o\r\nContent-Length: 0\r\n\r\n".encode())
         else:
             told = json.dumps(

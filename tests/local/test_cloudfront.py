@@ -10,11 +10,12 @@ import pytest
 
 from local import limits, ports
 from local.cloudfront import CloudFront
-from local.distribution import Behavior, Distribution, Forwarding, Origin
+from local.distribution import Behavior, Caching, Distribution, Forwarding, Origin
 from local.edge import EdgeFunction
+from local.edge_cache import EdgeCache
 from local.s3_origin import S3Origin
 from tests.local import wire
-from tests.local.origin import BODY, FakeOrigin
+from tests.local.origin import BODY, SIZES, FakeOrigin
 
 ALL = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"})
 READ = frozenset({"GET", "HEAD"})
@@ -44,6 +45,8 @@ FUNCTIONS = {
     "space": "e.request.uri = '/a b'; return e.request",
     "relative": "e.request.uri = 'a'; return e.request",
     "number": "return {statusCode: 99, headers: {}}",
+    "moves": "if (e.request.headers['x-no']) { return {statusCode: 403, headers: {}}; } "
+    "e.request.uri = '/kept' + e.request.uri.slice(6, 8); return e.request",
     "huge": "return {statusCode: 200, headers: {}, body: 'x'.repeat(50000)}",
 }
 ANSWER_FUNCTIONS = {
@@ -52,6 +55,7 @@ ANSWER_FUNCTIONS = {
     "fails": "throw new Error('no')",
     "shortens": "e.response.headers['content-length'] = {value: '1'}; return e.response",
     "warns": "e.response.headers.warning = {value: '1'}; return e.response",
+    "dresses": "e.response.headers['x-dress'] = {value: String(e.response.statusCode)}; return e.response",
     "speaks": "e.response.body = 'b'; return e.response",
 }
 
@@ -79,13 +83,13 @@ class Toy:
         return told | {"headers": dict(pairs)}
 
 
-def behavior(pattern, origin, methods=ALL, forwarding=EVERYTHING, **functions):
+def behavior(pattern, origin, methods=ALL, forwarding=EVERYTHING, caching=None, **functions):
     named = {name.replace("_", "-"): arn for name, arn in functions.items()}
-    return Behavior(pattern, origin, methods, forwarding, named)
+    return Behavior(pattern, origin, methods, forwarding, named, caching)
 
 
 @pytest.fixture(scope="module")
-def toy(background):
+def toy(background, tmp_path_factory):
     origin = FakeOrigin()
     port = background.run(origin.start())
     custom = (("x-secret", "s"),)
@@ -100,6 +104,10 @@ def toy(background):
         behavior("/s3/*", bucket, forwarding=listed),
         behavior("/bare/*", api, forwarding=Forwarding()),
         behavior("/cookies-only/*", api, forwarding=Forwarding(cookies=True)),
+        behavior("/kept/*", api, READ, Forwarding(), Caching(("x-key",), 0, 60, 3600)),
+        behavior("/briefly/*", api, READ, Forwarding(), Caching((), 0, 0.2, 3600)),
+        behavior("/moved/*", api, READ, Forwarding(), Caching((), 0, 60, 3600), viewer_request="moves"),
+        behavior("/dressed/*", api, READ, Forwarding(), Caching((), 0, 60, 3600), viewer_response="dresses"),
         behavior("*", api),
     ]
     code = {**FUNCTIONS, **ANSWER_FUNCTIONS}
@@ -108,7 +116,10 @@ def toy(background):
     }
     storage = S3Origin(f"127.0.0.1:{port}", "id", "secret", "us-east-1")
     with ports.listen(0) as listener:
-        server = CloudFront(listener, Distribution(behaviors, {}), functions, api_port=port, storage=storage)
+        cache = EdgeCache(tmp_path_factory.mktemp("cache"), most_bytes=20_000_000)
+        server = CloudFront(
+            listener, Distribution(behaviors, {}), functions, api_port=port, storage=storage, cache=cache
+        )
         background.run(server.start())
         yield Toy("127.0.0.1", ports.number(listener), origin, listener)
         background.run(server.close())
@@ -267,6 +278,166 @@ def test_bucket_refuses_a_body_of_more_than_five_gigabytes(toy):
         answer = wire.answer(connection)
     assert answer.status == 400
     assert b"<Code>EntityTooLarge</Code>" in answer.body
+
+
+# ------------------------------------------------------------------ the cache
+
+
+def origin_asked(toy, *lines, headers=()):
+    """What the origin was asked for these requests, and where the answers came from."""
+    before = len(toy.origin.paths)
+    found = [toy(line, *headers).headers["x-cache"].partition(" ")[0] for line in lines]
+    return toy.origin.paths[before:], found
+
+
+def test_answer_is_kept_and_given_again_with_its_age(toy):
+    first = toy("GET /kept/1?x", "X-Other: 1")
+    assert "age" not in first.headers
+    paths, found = origin_asked(toy, "GET /kept/1?y")
+    assert (paths, found) == ([], ["Hit"])
+    again = toy("GET /kept/1", "Authorization: Bearer other")
+    assert again.body == first.body
+    assert again.headers["x-own"] == "o"
+    assert again.headers["content-length"] == first.headers["content-length"]
+    assert 0 <= int(again.headers["age"]) < 30
+
+
+def test_answers_are_told_apart_by_path_and_listed_headers_alone(toy):
+    assert origin_asked(toy, "GET /kept/2", "GET /kept/2/", "GET /kept/%32") == (
+        ["/kept/2", "/kept/2/", "/kept/%32"],
+        ["Miss"] * 3,
+    )
+    for value in ("a", "b"):
+        paths, found = origin_asked(toy, "GET /kept/2", "GET /kept/2", headers=(f"X-Key: {value}",))
+        assert (paths, found) == (["/kept/2"], ["Miss", "Hit"])
+
+
+def test_answer_is_kept_under_the_path_that_the_function_left(toy):
+    assert origin_asked(toy, "GET /moved/3/by/one", "GET /moved/3/by/another") == (
+        ["/kept/3"],
+        ["Miss", "Hit"],
+    )
+
+
+def test_what_the_function_refuses_is_not_looked_for_in_the_cache(toy):
+    toy("GET /moved/3/x")
+    refused = toy("GET /moved/3/x", "X-No: 1")
+    assert (refused.status, refused.headers["x-cache"]) == (403, "FunctionGeneratedResponse from cloudfront")
+
+
+def test_other_behaviours_keep_nothing_and_find_nothing(toy):
+    assert origin_asked(toy, "GET /x4", "GET /x4", "GET /answers") == (
+        ["/x4", "/x4"],
+        ["Miss", "Miss", "FunctionGeneratedResponse"],
+    )
+    with_body = toy("POST /kept/4", body=b"12")
+    page(with_body, limits.CDN_METHOD)
+    assert with_body.headers["x-cache"] == "Error from cloudfront"
+
+
+@pytest.mark.parametrize("status", [204, 302, 400, 403, 404, 500, 503])
+def test_no_other_answer_than_a_whole_200_is_kept(toy, status):
+    path = f"/kept/5/{status}"
+    paths, found = origin_asked(toy, f"GET {path}", f"GET {path}")
+    assert paths == [path, path]
+    assert found == ["Error" if status >= 400 else "Miss"] * 2
+
+
+@pytest.mark.parametrize("name", ["chunked", "rest", "half", "private", "no-store", "no-cache", "max-age=0"])
+def test_answer_of_unknown_length_or_that_must_not_be_kept_is_not(toy, name):
+    before = len(toy.origin.paths)
+    for _ in range(2):
+        with wire.connect(toy.host, toy.port) as connection, connection.makefile("rb") as stream:
+            connection.sendall(
+                f"GET /kept/6/{name} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode()
+            )
+            assert b"x-cache: Miss" in stream.read()
+    assert len(toy.origin.paths) == before + 2
+
+
+def test_client_that_goes_away_leaves_nothing_half_kept(toy):
+    with closing(wire.connect(toy.host, toy.port)) as connection:
+        connection.sendall(b"GET /kept/7/huge HTTP/1.1\r\nHost: h\r\n\r\n")
+        connection.recv(10)
+    assert origin_asked(toy, "GET /kept/7/huge")[1] == ["Miss"]
+
+
+def test_larger_answer_than_the_cache_passes_by(toy):
+    assert origin_asked(toy, "GET /kept/8/larger", "GET /kept/8/larger")[1] == ["Miss", "Miss"]
+    assert len(toy("GET /kept/8/larger").body) == SIZES["larger"]
+
+
+def test_answer_is_forgotten_when_its_time_is_over(toy):
+    assert origin_asked(toy, "GET /briefly/9", "GET /briefly/9")[1] == ["Miss", "Hit"]
+    time.sleep(0.25)
+    assert origin_asked(toy, "GET /briefly/9")[1] == ["Miss"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [("0-0", 0, 1), ("2-5", 2, 6), ("3-", 3, None), ("-4", -4, None), ("0-", 0, None), ("5-999999", 5, None)],
+)
+def test_range_is_cut_out_of_what_is_kept(toy, asked, start, end):
+    whole = toy("GET /kept/10").body
+    for method in ("GET", "HEAD"):
+        answer = toy(f"{method} /kept/10", f"Range: bytes={asked}")
+        first, last, _ = slice(start, end).indices(len(whole))
+        assert answer.status == 206
+        assert answer.headers["content-range"] == f"bytes {first}-{last - 1}/{len(whole)}"
+        assert int(answer.headers["content-length"]) == last - first
+        assert answer.headers["x-cache"] == "Hit from cloudfront"
+        assert answer.body == (whole[start:end] if method == "GET" else b"")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "Range: bytes=0-1,3-4",
+            "Range: bytes=5-2",
+            "Range: bytes=999999-",
+            "Range: bytes=-",
+            "Range: bytes=-0",
+        ),
+        *("Range: lines=1-2", "If-None-Match: *", "If-Modified-Since: x", 'If-Range: "e"', "If-Match: *"),
+    ],
+)
+def test_origin_answers_what_only_it_can_answer(toy, header):
+    toy("GET /kept/11")
+    told = toy.asked("GET /kept/11", header)
+    name, _, value = header.lower().partition(": ")
+    assert told["headers"][name] == value
+
+
+def test_range_of_what_is_not_kept_goes_to_the_origin(toy):
+    told = toy.asked("GET /kept/12", "Range: bytes=1-2")
+    assert told["headers"]["range"] == "bytes=1-2"
+    assert toy("GET /kept/12/206", "Range: bytes=1-2").headers["x-cache"] == "Miss from cloudfront"
+    assert origin_asked(toy, "GET /kept/12/206")[1] == ["Miss"]
+
+
+def test_head_is_answered_from_what_is_kept_and_keeps_nothing(toy):
+    assert origin_asked(toy, "HEAD /kept/13", "HEAD /kept/13", "GET /kept/13", "HEAD /kept/13")[1] == [
+        *("Miss", "Miss", "Miss", "Hit")
+    ]
+    answer = toy("HEAD /kept/13")
+    assert (answer.status, answer.body) == (200, b"")
+    assert int(answer.headers["content-length"]) == len(toy("GET /kept/13").body)
+
+
+def test_function_changes_each_answer_out_of_the_cache(toy):
+    for headers, dress in (((), "200"), ((), "200"), (("Range: bytes=0-0",), "206")):
+        assert toy("GET /dressed/14", *headers).headers["x-dress"] == dress
+
+
+def test_connection_goes_on_after_an_answer_out_of_the_cache(toy):
+    size = len(toy("GET /kept/15").body)
+    with wire.connect(toy.host, toy.port) as connection, connection.makefile("rb") as stream:
+        for line in ("GET /kept/15", "HEAD /kept/15", "GET /kept/15"):
+            connection.sendall(f"{line} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            head = b"".join(iter(stream.readline, b"\r\n"))
+            assert b"x-cache: Hit" in head
+            assert len(stream.read(0 if line.startswith("HEAD") else size)) in (0, size)
 
 
 # ------------------------------------------------------------------ functions
@@ -488,7 +659,7 @@ def test_origin_that_dies_is_a_502(toy, path, size):
     page(toy(f"PUT {path}", body=bytes(size)), limits.CDN_ORIGIN_UNREACHABLE)
 
 
-def test_origin_that_is_not_there_is_a_502(toy, background):
+def test_origin_that_is_not_there_is_a_502(toy, background, tmp_path):
     (port,) = ports.free(1)
     origin = Origin("api.example", "", None, (), READ_SECONDS)
     with ports.listen(0) as listener:
@@ -498,6 +669,7 @@ def test_origin_that_is_not_there_is_a_502(toy, background):
             {},
             api_port=port,
             storage=S3Origin("127.0.0.1:1", "", "", ""),
+            cache=EdgeCache(tmp_path),
         )
         background.run(server.start())
         alone = Toy("127.0.0.1", ports.number(listener), toy.origin, listener)

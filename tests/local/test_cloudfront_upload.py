@@ -8,12 +8,11 @@ from contextlib import contextmanager
 import pytest
 import urllib3
 
-from local import aws, edge_deployment, ports, service
+from local import aws, service
 from local.key_value_stores import KeyValueStore
-from local.resources import Resources
-from local.state import StateFolder
-from tests.edge.suite import KEYS, REPOSITORY, SESSION, signed
-from tests.local import wire
+from tests.edge.suite import REPOSITORY, SESSION, signed
+from tests.local import served_stack, wire
+from tests.local.served_stack import write
 from tests.running_cloud import ROOT, RunningCloud
 
 CONTENT = b"content of a layer"
@@ -51,40 +50,13 @@ def stack():
 @pytest.fixture(scope="module")
 def keys(stack, emulators):
     """The ARN of the store, with the keys of the signatures in it."""
-    resources = Resources(emulators, stack)
-    for resource in stack:
-        if resource.kind in {"AWS::S3::Bucket", "AWS::CloudFront::KeyValueStore"}:
-            # Twice, as at a second start.
-            resources.ensure(resource)
-            resources.ensure(resource)
-    arn = stack.attribute("UploadKeys", "Arn")
-    for kid, key in KEYS.items():
-        write(emulators, arn, kid, key)
-    return arn
-
-
-def write(emulators, arn, key, value):
-    url = f"{emulators.aws_endpoint_url}/key-value-stores/{arn}"
-    with urllib3.PoolManager(retries=False, timeout=10) as http:
-        etag = http.request("GET", url).headers["ETag"]
-        answer = http.request("PUT", f"{url}/keys/{key}", json={"Value": value}, headers={"If-Match": etag})
-        assert answer.status == 200, answer.data
+    return served_stack.prepare(stack, emulators)
 
 
 @contextmanager
 def serving(background, stack, emulators, state, *, drop_checksum):
-    with ports.listen(0) as listener, StateFolder(state) as folder:
-
-        async def start():
-            server = edge_deployment.cloudfront(
-                *(stack, folder, emulators), listener=listener, api_port=1, drop_checksum=drop_checksum
-            )
-            await server.start()
-            return server
-
-        server = background.run(start())
-        yield Edge(ports.number(listener), aws.client(emulators, "s3"), stack.ref("Bucket"))
-        background.run(server.close())
+    with served_stack.serving(background, stack, emulators, state, drop_checksum=drop_checksum) as port:
+        yield Edge(port, aws.client(emulators, "s3"), stack.ref("Bucket"))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from local import distribution_reader, service
+from local.distribution import Caching, Forwarding
 from local.identities import Place
 from local.intrinsics import TemplateError
 from local.template import Stack
@@ -41,6 +42,24 @@ RESOURCES: dict[str, Any] = {
             }
         },
     },
+    "Cache": {
+        "Type": "AWS::CloudFront::CachePolicy",
+        "Properties": {
+            "CachePolicyConfig": {
+                "Name": "c",
+                "MinTTL": 1,
+                "DefaultTTL": 60,
+                "MaxTTL": 3600,
+                "ParametersInCacheKeyAndForwardedToOrigin": {
+                    "EnableAcceptEncodingBrotli": False,
+                    "EnableAcceptEncodingGzip": False,
+                    "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": ["X-B", "x-a"]},
+                    "CookiesConfig": {"CookieBehavior": "none"},
+                    "QueryStringsConfig": {"QueryStringBehavior": "none"},
+                },
+            }
+        },
+    },
     "Keys": {"Type": "AWS::CloudFront::KeyValueStore", "Properties": {"Name": "keys"}},
     "Edge": {
         "Type": "AWS::CloudFront::Function",
@@ -59,6 +78,10 @@ RESOURCES: dict[str, Any] = {
         "Properties": {
             "DistributionConfig": {
                 "Enabled": True,
+                "CustomErrorResponses": [
+                    {"ErrorCode": code, "ErrorCachingMinTTL": 0}
+                    for code in (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
+                ],
                 "Origins": [
                     {
                         "Id": "api",
@@ -75,10 +98,6 @@ RESOURCES: dict[str, Any] = {
                         "OriginAccessControlId": {"Fn::GetAtt": "Access.Id"},
                         "S3OriginConfig": {"OriginAccessIdentity": ""},
                     },
-                ],
-                "CustomErrorResponses": [
-                    {"ErrorCode": code, "ErrorCachingMinTTL": 0}
-                    for code in (400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504)
                 ],
                 "DefaultCacheBehavior": {
                     **BEHAVIOR,
@@ -133,6 +152,31 @@ def test_stack_without_a_distribution_has_none():
     assert declared(lambda resources, _: resources.pop("Distribution")) is None
 
 
+def test_cache_policy_is_read():
+    found = declared(set_in("CacheBehaviors.0.CachePolicyId", {"Ref": "Cache"}))
+    cached, default = found.behaviors
+    assert cached.caching == Caching(("x-a", "x-b"), 1, 60, 3600)
+    # What tells answers apart goes to the origin as well.
+    assert cached.forwarding.headers == frozenset({"x-a", "x-b", "x-amz-checksum-sha256"})
+    assert default.caching is None
+
+
+def test_downloads_of_the_template_are_cached_where_blobs_come_from_the_edge():
+    path = "/v2/a/b/blobs/_edge/a1/1/direct/00/1/2/3/4"
+    found = distribution_reader.declared(service.declared(ROOT, "", pulls="edge"))
+    assert found is not None
+    download = found.behavior(path)
+    assert download.caching == Caching(("x-moorage-signed",), 0, 86400, 31536000)
+    assert download.forwarding == Forwarding(headers=frozenset({"x-moorage-signed"}))
+    assert download.methods == {"GET", "HEAD"}
+    assert download.origin.bucket is not None
+    assert [each for each in found.behaviors if each.caching] == [download]
+    without = distribution_reader.declared(service.declared(ROOT, ""))
+    assert without is not None
+    assert without.behavior(path).pattern == "*"
+    assert not [each for each in without.behaviors if each.caching]
+
+
 def test_distribution_of_the_template_is_understood():
     found = distribution_reader.declared(service.declared(ROOT, "registry.example"))
     assert found is not None
@@ -152,6 +196,14 @@ def set_in(path, value):
         for name in parents:
             place = place[int(name) if name.isdecimal() else name]
         place[int(last) if last.isdecimal() else last] = value
+
+    return change
+
+
+def cached_by(path, value):
+    def change(resources, config):
+        set_in(f"Cache.Properties.CachePolicyConfig.{path}", value)(resources, config)
+        config["CacheBehaviors"][0]["CachePolicyId"] = {"Ref": "Cache"}
 
     return change
 
@@ -184,7 +236,31 @@ EDGE = "Edge.Properties"
         (removed("OriginAccessControlId"), "s3 is neither"),
         (set_in(f"{ACCESS}.SigningBehavior", "never"), "always signs"),
         (set_in(f"{ACCESS}.OriginAccessControlOriginType", "lambda"), "always signs"),
-        (set_in("DefaultCacheBehavior.CachePolicyId", "658327ea-f89d-4fab-a63d-7e88639e58f6"), "caches"),
+        (
+            set_in("DefaultCacheBehavior.CachePolicyId", "658327ea-f89d-4fab-a63d-7e88639e58f6"),
+            "no policy of",
+        ),
+        (set_in("DefaultCacheBehavior.CachePolicyId", None), "no policy of"),
+        (set_in("DefaultCacheBehavior.CachedMethods", ["GET", "HEAD", "OPTIONS"]), "other methods"),
+        (
+            cached_by("ParametersInCacheKeyAndForwardedToOrigin.EnableAcceptEncodingGzip", True),
+            "other things",
+        ),
+        (
+            cached_by("ParametersInCacheKeyAndForwardedToOrigin.CookiesConfig.CookieBehavior", "all"),
+            "other things",
+        ),
+        (
+            cached_by(
+                "ParametersInCacheKeyAndForwardedToOrigin.QueryStringsConfig", {"QueryStringBehavior": "all"}
+            ),
+            "other things",
+        ),
+        (
+            cached_by("ParametersInCacheKeyAndForwardedToOrigin.HeadersConfig.HeaderBehavior", "allViewer"),
+            "by another rule",
+        ),
+        (cached_by("StaleTTL", 1), "StaleTTL"),
         (set_in("DefaultCacheBehavior.Compress", True), "compresses"),
         (set_in("DefaultCacheBehavior.ForwardedValues", {}), "ForwardedValues"),
         (set_in("DefaultCacheBehavior.AllowedMethods", ["GET", "HEAD", "PUT"]), "a set that"),

@@ -51,6 +51,16 @@ def test_hash_and_mac(algorithm):
     assert crypto(f"{keyed}.update(Buffer.from('é\\0x')).digest().toString('hex')") == mac
 
 
+def test_long_text_that_was_added_up_is_hashed_as_a_whole():
+    long = "var t = ''; for (var i = 0; i < 40; i++) { t += 'ab'.repeat(50); }"
+    body = (
+        f"{long} return [crypto.createHash('sha256').update('a').update(t).digest('hex'), "
+        "Buffer.from(t, 'hex').length]"
+    )
+    digest = hashlib.sha256(b"a" + b"ab" * 2000).hexdigest()
+    assert run(body, "import crypto from 'crypto';") == [digest, 2000]
+
+
 @pytest.mark.parametrize(
     ("expression", "value"),
     [

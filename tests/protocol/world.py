@@ -161,10 +161,14 @@ class World:
 
 @contextmanager
 def registry_in_memory(
-    domain: str | None = None, front_door: str | None = None, **table_options: Any
+    domain: str | None = None,
+    front_door: str | None = None,
+    *,
+    edge_pulls: bool = False,
+    **table_options: Any,
 ) -> Iterator[World]:
     """A fresh registry with its clients; ``front_door`` is what a request through the front door carries, if
-    there is one.
+    there is one; with ``edge_pulls`` that serves blobs.
     """
     clock, table, storage, faults = Clock(), MemoryTable(**table_options), MemoryStorage(), Faults()
     table.publish(_PUBLIC)
@@ -175,6 +179,7 @@ def registry_in_memory(
         clock,
         entrance,
         faults.wrap(upload_keys) if front_door else None,
+        edge_pulls=edge_pulls,
     )
     issuing = token.assemble(faults.wrap(table), faults.wrap(MemorySigningKeySource(_SIGNING)), clock)
     registry_client = connect(registry_web.create_application(services))

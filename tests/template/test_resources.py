@@ -128,14 +128,35 @@ def test_bucket_refuses_everybody_without_tls(template: Template) -> None:
     assert template.properties("BucketPolicy")["Bucket"] == {"Ref": "Bucket"}
 
 
-def test_nobody_is_let_into_the_bucket_but_the_front_door_with_uploads(template: Template) -> None:
+def test_nobody_is_let_into_the_bucket_but_the_front_door_with_uploads_and_downloads(
+    template: Template,
+) -> None:
     policy = [each for each in template.statements() if each.resource == "BucketPolicy"]
-    (allowed,) = [each for each in policy if each.body["Effect"] == "Allow"]
-    assert allowed.body["Principal"] == {"Service": "cloudfront.amazonaws.com"}
-    assert allowed.actions == ["s3:PutObject"]
-    assert allowed.targets == [f"${{Bucket.Arn}}/{Way.DIRECT}/*"]
-    source = text(allowed.body["Condition"]["StringEquals"]["aws:SourceArn"])
-    assert source.endswith(":distribution/${Distribution}")
+    allowed = [each for each in policy if each.body["Effect"] == "Allow"]
+    for each in allowed:
+        assert each.body["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+        (operator,) = each.body["Condition"].items()
+        assert operator[0] == "StringEquals"
+        assert text(operator[1]["aws:SourceArn"]).endswith(":distribution/${Distribution}")
+    assert {each.sid: (each.actions, each.targets) for each in allowed} == {
+        "FrontDoorUploads": (["s3:PutObject"], [f"${{Bucket.Arn}}/{Way.DIRECT}/*"]),
+        # Blobs, and neither chunks nor manifests.
+        "FrontDoorDownloads": (
+            ["s3:GetObject"],
+            [f"${{Bucket.Arn}}/{way}/*" for way in ("api", "direct", "presigned", "stream")],
+        ),
+    }
+    assert set(Way) <= {"api", "direct", "presigned", "stream"}
+
+
+def test_front_door_reads_the_bucket_only_where_blobs_are_pulled_from_it(template: Template) -> None:
+    statements = template.properties("BucketPolicy")["PolicyDocument"]["Statement"]
+    (chosen,) = [
+        each["Fn::If"]
+        for each in statements
+        if "Fn::If" in each and each["Fn::If"][1]["Action"] == "s3:GetObject"
+    ]
+    assert (chosen[0], chosen[2]) == ("HasEdgePulls", {"Ref": "AWS::NoValue"})
 
 
 def test_events_tell_of_what_is_stored_without_a_function_knowing(template: Template) -> None:
@@ -153,35 +174,83 @@ def test_events_tell_of_what_is_stored_without_a_function_knowing(template: Temp
 
 def _behaviours(template: Template) -> dict[str, dict[str, Any]]:
     config = template.properties("Distribution")["DistributionConfig"]
-    return {"*": config["DefaultCacheBehavior"]} | {
-        each["PathPattern"]: each for each in config["CacheBehaviors"]
-    }
+    # The one of downloads stands there under a condition, or nothing.
+    behaviours = [each["Fn::If"][1] if "Fn::If" in each else each for each in config["CacheBehaviors"]]
+    return {"*": config["DefaultCacheBehavior"]} | {each["PathPattern"]: each for each in behaviours}
 
 
-def test_front_door_leads_uploads_to_the_bucket_and_all_else_to_the_api(template: Template) -> None:
+UPLOADS, DOWNLOADS = "/v2/*/blobs/uploads/_direct/*", "/v2/*/blobs/_edge/*"
+
+
+def test_front_door_leads_blobs_to_the_bucket_and_all_else_to_the_api(template: Template) -> None:
     origins = {
         each["Id"]: each for each in template.properties("Distribution")["DistributionConfig"]["Origins"]
     }
     leads = {path: origins[each["TargetOriginId"]] for path, each in _behaviours(template).items()}
-    assert leads.keys() == {"*", "/v2/*/blobs/uploads/_direct/*"}
+    assert leads.keys() == {"*", UPLOADS, DOWNLOADS}
     assert text(leads["*"]["DomainName"]).startswith("${Api}.execute-api.")
-    assert leads["/v2/*/blobs/uploads/_direct/*"]["DomainName"] == {
-        "Fn::GetAtt": ["Bucket", "RegionalDomainName"]
-    }
-    assert "OriginAccessControlId" in leads["/v2/*/blobs/uploads/_direct/*"]
+    for path in (UPLOADS, DOWNLOADS):
+        assert leads[path]["DomainName"] == {"Fn::GetAtt": ["Bucket", "RegionalDomainName"]}
+        assert "OriginAccessControlId" in leads[path]
 
 
-def test_front_door_changes_no_bytes_keeps_nothing_and_takes_every_method(template: Template) -> None:
+def test_front_door_changes_no_bytes_keeps_downloads_alone_and_takes_every_method(template: Template) -> None:
     for path, behaviour in _behaviours(template).items():
         assert behaviour["Compress"] is False, path
+        assert behaviour["ViewerProtocolPolicy"] == "https-only", path
+        if path == DOWNLOADS:
+            assert behaviour["CachePolicyId"] == {"Ref": "DownloadCachePolicy"}
+            assert behaviour["AllowedMethods"] == ["GET", "HEAD"]
+            continue
         # Managed-CachingDisabled.
         assert behaviour["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", path
-        assert behaviour["ViewerProtocolPolicy"] == "https-only", path
         assert {"PUT", "PATCH", "POST", "DELETE", "HEAD", "GET"} < set(behaviour["AllowedMethods"]), path
 
 
+def test_downloads_are_kept_by_object_and_told_apart_from_every_other_path(template: Template) -> None:
+    config = template.properties("DownloadCachePolicy")["CachePolicyConfig"]
+    assert (config["MinTTL"], config["DefaultTTL"], config["MaxTTL"]) == (0, 86400, 31536000)
+    parameters = config["ParametersInCacheKeyAndForwardedToOrigin"]
+    assert parameters["EnableAcceptEncodingBrotli"] is parameters["EnableAcceptEncodingGzip"] is False
+    assert parameters["CookiesConfig"] == {"CookieBehavior": "none"}
+    assert parameters["QueryStringsConfig"] == {"QueryStringBehavior": "none"}
+    assert parameters["HeadersConfig"]["HeaderBehavior"] == "whitelist"
+    # Set by the function that checks the signature, and by nothing else.
+    (name,) = parameters["HeadersConfig"]["Headers"]
+    assert f"headers['{name}'] =" in template.properties("DownloadRequestFunction")["FunctionCode"]
+    for other in ("ViewerHostFunction", "UploadRequestFunction"):
+        assert name not in template.properties(other)["FunctionCode"]
+
+
+def test_downloads_pass_the_edge_functions(template: Template) -> None:
+    behaviour = _behaviours(template)[DOWNLOADS]
+    passed = {each["EventType"]: text(each["FunctionARN"]) for each in behaviour["FunctionAssociations"]}
+    assert passed == {
+        "viewer-request": "${DownloadRequestFunction.FunctionARN}",
+        "viewer-response": "${DownloadResponseFunction.FunctionARN}",
+    }
+    assert "OriginRequestPolicyId" not in behaviour
+    config = template.properties("DownloadRequestFunction")["FunctionConfig"]
+    assert config["KeyValueStoreAssociations"] == [
+        {"KeyValueStoreARN": {"Fn::GetAtt": ["UploadKeys", "Arn"]}}
+    ]
+
+
+def test_registry_and_front_door_agree_on_where_blobs_are_pulled_from(template: Template) -> None:
+    assert template.document["Parameters"]["Pulls"]["AllowedValues"] == ["s3", "edge"]
+    assert template.document["Parameters"]["Pulls"]["Default"] == "s3"
+    assert template.document["Conditions"]["HasEdgePulls"] == {
+        "Fn::And": [{"Fn::Condition": "HasFrontDoor"}, {"Fn::Equals": [{"Ref": "Pulls"}, "edge"]}]
+    }
+    variables = template.functions()[template.function_in("registry")]["Environment"]["Variables"]
+    assert variables["EDGE_PULLS"] == {"Fn::If": ["HasEdgePulls", "on", ""]}
+    (rule,) = template.document["Rules"].values()
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Pulls"}, "edge"]}
+    assert [each["Assert"] for each in rule["Assertions"]] == [{"Fn::Equals": [{"Ref": "FrontDoor"}, "on"]}]
+
+
 def test_uploads_pass_the_edge_functions_and_carry_the_checksum_alone(template: Template) -> None:
-    behaviour = _behaviours(template)["/v2/*/blobs/uploads/_direct/*"]
+    behaviour = _behaviours(template)[UPLOADS]
     passed = {each["EventType"]: text(each["FunctionARN"]) for each in behaviour["FunctionAssociations"]}
     assert passed == {
         "viewer-request": "${UploadRequestFunction.FunctionARN}",
@@ -225,9 +294,20 @@ def test_names_at_the_edge_fit_whatever_the_stack_is_called(template: Template) 
 
 def test_all_of_the_front_door_can_be_left_out(template: Template) -> None:
     """Without it nothing refers to it, but under the condition that it is there."""
-    optional = {name for name, each in template.resources.items() if each.get("Condition") == "HasFrontDoor"}
+    conditions = {"HasFrontDoor", "HasEdgePulls"}
+    optional = {name for name, each in template.resources.items() if each.get("Condition") in conditions}
     assert optional == {name for name, each in template.resources.items() if "::CloudFront::" in each["Type"]}
     assert len(optional) > 5
+
+
+def test_all_of_the_downloads_can_be_left_out(template: Template) -> None:
+    optional = {name for name, each in template.resources.items() if each.get("Condition") == "HasEdgePulls"}
+    assert optional == {name for name in template.resources if name.startswith("Download")}
+    behaviours = template.properties("Distribution")["DistributionConfig"]["CacheBehaviors"]
+    (chosen,) = [each["Fn::If"] for each in behaviours if "Fn::If" in each]
+    assert (chosen[0], chosen[2]) == ("HasEdgePulls", {"Ref": "AWS::NoValue"})
+    referring = {place for name in optional for place, _ in template.references_to(name)}
+    assert referring == {"Distribution"}
 
 
 def test_secrets_are_made_once_and_looked_after_every_day(template: Template) -> None:

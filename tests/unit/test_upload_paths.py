@@ -48,9 +48,10 @@ def test_a_path_names_key_end_repository_and_session_and_the_mac_covers_them_and
 @given(st.text(), st.binary(min_size=1, max_size=100).map(bytes.hex))
 def test_a_mac_is_hmac_sha256_in_lower_case_hexadecimal(path: str, key: str) -> None:
     path = path.encode(errors="ignore").decode()
-    made = mac(path, UploadKey("a1", key))
+    made = mac("PUT", path, UploadKey("a1", key))
     assert re.fullmatch("[0-9a-f]{64}", made)
     assert made == hmac_sha256(key.encode(), f"PUT\n{path}".encode())
+    assert mac("GET", path, UploadKey("a1", key)) != made
 
 
 def test_another_key_session_repository_name_or_time_is_another_mac() -> None:

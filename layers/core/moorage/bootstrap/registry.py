@@ -27,12 +27,14 @@ from moorage.ports import (
 from moorage.services.authorization import Authorization
 from moorage.services.blobs import BlobAccess
 from moorage.services.direct_uploads import DirectUploads
+from moorage.services.edge_downloads import EdgeDownloads
 from moorage.services.linking import Linking
 from moorage.services.manifests import ManifestAccess
 from moorage.services.presigned_uploads import PresignedUploads
 from moorage.services.referrers import Referrers
 from moorage.services.repositories import RepositoryOpening
 from moorage.services.settling import Settling
+from moorage.services.upload_keys import HeldUploadKey
 from moorage.services.uploads import Uploads
 from moorage.services.verification import TokenVerification
 from moorage.web.call import RegistryServices
@@ -58,6 +60,7 @@ class Settings:
     s3_addressing_style: AddressingStyle
     entrance: Entrance
     upload_key_prefix: str
+    edge_pulls: bool
     log_level: str
 
     @classmethod
@@ -73,6 +76,7 @@ class Settings:
             s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
             entrance=Entrance(environ.get("REGISTRY_DOMAIN") or None, environ.get("FRONT_DOOR") or None),
             upload_key_prefix=environ.get("UPLOAD_KEY_PARAMETER_PREFIX", ""),
+            edge_pulls=environ.get("EDGE_PULLS") == "on",
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -88,6 +92,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
         lambda: datetime.now(UTC),
         settings.entrance,
         keys if settings.entrance.front_door else None,
+        edge_pulls=settings.edge_pulls,
     )
     return lambda_handler(create_application(services), service="registry", log_level=settings.log_level)
 
@@ -98,19 +103,25 @@ def assemble(
     clock: Clock,
     entrance: Entrance | None = None,
     upload_keys: UploadKeySource | None = None,
+    *,
+    edge_pulls: bool = False,
 ) -> RegistryServices:
-    """The use cases over given adapters; with ``upload_keys``, clients may upload through the front door."""
+    """The use cases over given adapters; with ``upload_keys``, clients may upload through the front door,
+    and with ``edge_pulls`` they pull through it too.
+    """
+    key = HeldUploadKey(upload_keys) if upload_keys else None
+    edge = EdgeDownloads(key, clock) if key and edge_pulls else None
     opening = RepositoryOpening(table, clock)
     linking = Linking(table, clock)
     ways = tuple(way for way in Way if upload_keys or way is not Way.DIRECT)
     settling = Settling(table, table, table, storage, linking, clock, ways)
     return RegistryServices(
         verification=TokenVerification(table, clock),
-        blobs=BlobAccess(table, storage, linking, settling, opening, Authorization(table)),
+        blobs=BlobAccess(table, storage, linking, settling, opening, Authorization(table), edge),
         uploads=Uploads(table, table, storage, linking, settling, opening, clock),
         presigned=PresignedUploads(table, table, storage, storage, settling, opening, clock),
         manifests=(manifests := ManifestAccess(table, table, storage, settling, opening, clock)),
         referrers=Referrers(table, manifests),
         entrance=entrance or Entrance(),
-        direct=DirectUploads(upload_keys, clock) if upload_keys else None,
+        direct=DirectUploads(key, clock) if key else None,
     )

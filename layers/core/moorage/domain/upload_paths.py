@@ -44,9 +44,9 @@ def signed_path(uploads: str, session: UploadSession, key: UploadKey, now: datet
     """
     expires = int((now + SIGNATURE_LIFETIME).timestamp())
     path = f"{uploads}_{Way.DIRECT}/{key.kid}/{expires}/{session.repository_id}/{session.id}"
-    return f"{path}/{mac(path, key)}"
+    return f"{path}/{mac(_METHOD, path, key)}"
 
 
-def mac(path: str, key: UploadKey) -> str:
-    """What makes ``path`` a permission."""
-    return hmac.digest(key.key.encode(), f"{_METHOD}\n{path}".encode(), "sha256").hex()
+def mac(method: str, path: str, key: UploadKey) -> str:
+    """What makes ``path`` a permission to do ``method`` with it."""
+    return hmac.digest(key.key.encode(), f"{method}\n{path}".encode(), "sha256").hex()

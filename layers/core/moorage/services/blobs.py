@@ -12,6 +12,7 @@ from moorage.domain.policies import Allow
 from moorage.domain.ranges import require_satisfiable
 from moorage.ports import Blobs, Storage
 from moorage.services.authorization import Authorization
+from moorage.services.edge_downloads import EdgeDownloads
 from moorage.services.linking import Linking
 from moorage.services.repositories import RepositoryOpening
 from moorage.services.settling import Settling
@@ -30,13 +31,16 @@ class BlobAccess:
         settling: Settling,
         opening: RepositoryOpening,
         authorization: Authorization,
+        edge: EdgeDownloads | None = None,
     ) -> None:
+        """With ``edge``, clients of the front door get blobs from there."""
         self._blobs = blobs
         self._storage = storage
         self._linking = linking
         self._settling = settling
         self._opening = opening
         self._authorization = authorization
+        self._edge = edge
 
     def find(self, repository: Repository, digest: Digest) -> BlobLink:
         """The blob's link, with its size.
@@ -50,16 +54,22 @@ class BlobAccess:
             raise _unknown()
         return link
 
-    def location(self, repository: Repository, digest: Digest, byte_range: str | None) -> str:
-        """A URL that serves the blob's bytes for a few minutes.
+    def location(
+        self, repository: Repository, digest: Digest, byte_range: str | None, front_door: str | None = None
+    ) -> str:
+        """A URL that serves the blob's bytes for a few minutes: the store's, or a path of the front door, if
+        the client came through it; ``front_door`` is the path of the repository's blobs as it calls it.
 
         Raises:
+            Unavailable: the store or the front door's key cannot be reached.
             BlobUnknown: see ``find``.
             BlobRangeNotSatisfiable: ``byte_range`` (a ``Range`` header) fits no byte of the blob.
         """
         link = self.find(repository, digest)
         if byte_range is not None:
             require_satisfiable(byte_range, link.size)
+        if self._edge and front_door is not None and (path := self._edge.location(front_door, link)):
+            return path
         return self._storage.presign_get(link.key)
 
     def mount(

@@ -12,9 +12,12 @@ _OCTETS = "application/octet-stream"
 
 
 def get_blob(call: Call) -> Response:
-    """307 to the storage: the bytes never pass through the function."""
+    """307 to the storage or the front door: the bytes never pass through the function."""
     digest = call.path_digest()
-    location = call.services.blobs.location(call.repository, digest, call.request.headers.get("range"))
+    came_through = call.services.entrance.came_through_front_door(call.request)
+    front_door = call.path("blobs/") if came_through else None
+    byte_range = call.request.headers.get("range")
+    location = call.services.blobs.location(call.repository, digest, byte_range, front_door)
     headers = {"Location": location, DIGEST_HEADER: str(digest), "Cache-Control": "private, no-store"}
     return Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers, media_type=_OCTETS)
 
