@@ -7,6 +7,8 @@
 PYTHON ?= python3
 PORT ?= 5000
 STATE ?= .local/state
+# Takes layers of any length, for which it needs Node.js; without CloudFront nothing would reach it.
+INGEST ?= $(if $(filter off,$(FRONT_DOOR)),off,on)
 
 UV_VERSION := 0.13.9
 UV := .local/uv/bin/uv
@@ -32,8 +34,9 @@ include $(wildcard make/*.mk)
 help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
-run: $(LOCAL_READY) $(EMULATORS_READY) ## the whole registry on this machine (PORT=5000, STATE=.local/state)
-	@PORT='$(PORT)' STATE='$(STATE)' DOMAIN='$(DOMAIN)' FRONT_DOOR='$(FRONT_DOOR)' PULLS='$(PULLS)' exec .venv/bin/python -m local
+run: $(LOCAL_READY) $(EMULATORS_READY) $(if $(filter on,$(INGEST)),$(INGEST_RUNS)) ## the whole registry on this machine (PORT=5000, STATE=.local/state)
+	@PORT='$(PORT)' STATE='$(STATE)' DOMAIN='$(DOMAIN)' FRONT_DOOR='$(FRONT_DOOR)' PULLS='$(PULLS)' INGEST='$(INGEST)' \
+		exec .venv/bin/python -m local
 
 fmt: $(DEV_READY) ## rewrite the code in the project's format, and the edge functions into the template
 	.venv/bin/ruff check --fix-only --quiet .
@@ -48,7 +51,7 @@ lint: $(DEV_READY) ## style and known mistakes
 types: $(DEV_READY) ## strict type check
 	.venv/bin/mypy
 
-test: $(DEV_READY) $(EMULATORS_READY) ## tests without foreign programs (T=tests/unit runs a part)
+test: $(DEV_READY) $(EMULATORS_READY) $(INGEST_RUNS) ## tests without foreign programs (T=tests/unit runs a part)
 	.venv/bin/pytest $(T)
 
 check: ## all that CI does, and how long each part takes

@@ -1,6 +1,7 @@
 """`python -m bench [PART…]`: measure, print, and keep the figures in results/bench.json.
 
-Parts: warm, start, cloud (throughput and pull), push. Those that are not named keep their last figures.
+Parts: warm, start, cloud (throughput and pull), edge, push, stream. Those that are not named keep their last
+figures.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import cloud, page, pull, push, start, throughput, warm
+from bench import cloud, edge_pull, page, pull, push, start, streamed_push, throughput, warm
 from bench.figures import Figure, Report
 
 Note = Callable[[str], None]
@@ -51,11 +52,30 @@ def _pushes(note: Note) -> list[Figure]:
             return push.measure(running, folder, note)
 
 
+def _pulls_both_ways(note: Note) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
+        folder = Path(name)
+        with (
+            cloud.running(folder / "s3", PULLS="s3") as from_s3,
+            cloud.running(folder / "edge", PULLS="edge") as from_edge,
+        ):
+            return edge_pull.measure(from_s3, from_edge, folder, note)
+
+
+def _streamed_pushes(note: Note) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
+        folder = Path(name)
+        with cloud.running(folder / "state", INGEST="on") as running:
+            return streamed_push.measure(running, folder, note)
+
+
 PARTS: dict[str, Callable[[Note], list[Figure]]] = {
     "warm": warm.measure,
     "start": start.measure,
     "cloud": _on_a_cloud,
+    "edge": _pulls_both_ways,
     "push": _pushes,
+    "stream": _streamed_pushes,
 }
 
 
@@ -68,7 +88,7 @@ def _merged(figures: Sequence[Figure]) -> Report:
     machine = _machine()
     new = {figure.part: machine for figure in figures}
     kept = [figure for figure in before.figures if figure.part not in new]
-    order = [warm.PART, start.PART, throughput.PART, pull.PART, push.PART]
+    order = [*(module.PART for module in (warm, start, throughput, pull, edge_pull, push, streamed_push))]
     return Report(
         {**before.machines, **new}, sorted([*figures, *kept], key=lambda figure: order.index(figure.part))
     )

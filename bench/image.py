@@ -37,9 +37,11 @@ class Image:
             (folder / hashlib.sha256(blob).hexdigest()).write_bytes(blob)
 
 
-def build(layers: int, layer_bytes: int) -> Image:
-    """An image with that many layers; random content, so that nothing on the way can make it smaller."""
-    tars = [_tar(random.Random(number).randbytes(layer_bytes)) for number in range(layers)]
+def build(layers: int, layer_bytes: int, seed: str = "") -> Image:
+    """An image with that many layers, another for each ``seed``; of random content, so that nothing on the
+    way can make it smaller.
+    """
+    tars = [_tar(random.Random(f"{seed}/{number}").randbytes(layer_bytes)) for number in range(layers)]
     packed = [gzip.compress(tar, 0, mtime=0) for tar in tars]
     rootfs = {"type": "layers", "diff_ids": [_digest(tar) for tar in tars]}
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()

@@ -53,15 +53,15 @@ def measure(cloud: Cloud, folder: Path, note: Callable[[str], None], rounds: int
     with docker_registry(folder) as other:
         _skopeo(f"dir:{source}", f"docker://{other}/large:{TAG}", "--dest-tls-verify=false")
         place = folder / "pulled"
-        login = _login(folder, cloud)
+        login = login_file(folder, cloud)
         ours = f"docker://{cloud.endpoint.removeprefix('http://')}/{REPOSITORY}:{TAG}"
         contestants: dict[str, Callable[[], float]] = {
-            OURS: lambda: _pull(ours, place, "--src-tls-verify=false", f"--src-authfile={login}"),
-            DEBIAN: lambda: _pull(f"docker://{other}/large:{TAG}", place, "--src-tls-verify=false"),
-            RAW: lambda: _get(_urls(cloud, cloud.s3_front), place, made.size),
-            DIRECT: lambda: _get(_urls(cloud, cloud.s3), place, made.size),
-            CURL: lambda: _get_by_redirects(cloud, folder, place, made.size),
-            FOLDER: lambda: _pull(f"dir:{source}", place),
+            OURS: lambda: pull(ours, place, "--src-tls-verify=false", f"--src-authfile={login}"),
+            DEBIAN: lambda: pull(f"docker://{other}/large:{TAG}", place, "--src-tls-verify=false"),
+            RAW: lambda: get(urls(cloud, cloud.s3_front), place, made.size),
+            DIRECT: lambda: get(urls(cloud, cloud.s3), place, made.size),
+            CURL: lambda: get_by_redirects(cloud, folder, place, made.size),
+            FOLDER: lambda: pull(f"dir:{source}", place),
         }
         for contestant in contestants.values():
             contestant()
@@ -71,7 +71,8 @@ def measure(cloud: Cloud, folder: Path, note: Callable[[str], None], rounds: int
     return figures + [ratio(PART, f"{one} / {other}", runs[one], runs[other], _RATIO) for one, other in pairs]
 
 
-def _pull(source: str, place: Path, *options: str) -> float:
+def pull(source: str, place: Path, *options: str) -> float:
+    """How long skopeo takes to copy an image into a folder, in seconds."""
     with _new(place):
         started = time.perf_counter()
         _skopeo(source, f"dir:{place}", *options)
@@ -88,15 +89,16 @@ def _skopeo(source: str, target: str, *options: str) -> None:
     )
 
 
-def _get(urls: list[str], place: Path, size: int) -> float:
+def get(objects: list[str], place: Path, size: int) -> float:
+    """How long curl takes to get what these URLs lead to, in seconds."""
     with _new(place):
         started = time.perf_counter()
-        _curl(urls, place, size)
+        _curl(objects, place, size)
         return time.perf_counter() - started
 
 
-def _get_by_redirects(cloud: Cloud, folder: Path, place: Path, size: int) -> float:
-    """A whole pull by a client that does nothing with the bytes but keep them."""
+def get_by_redirects(cloud: Cloud, folder: Path, place: Path, size: int, tag: str = TAG) -> float:
+    """How long a whole pull takes a client that does nothing with the bytes but keep them, in seconds."""
     repository = f"{cloud.endpoint}/v2/{REPOSITORY}"
     with _new(place):
         started = time.perf_counter()
@@ -104,7 +106,7 @@ def _get_by_redirects(cloud: Cloud, folder: Path, place: Path, size: int) -> flo
         header = folder / "authorization"
         header.touch(mode=0o600)
         header.write_text(f"Authorization: Bearer {token}", "utf-8")
-        url = f"{repository}/manifests/{TAG}"
+        url = f"{repository}/manifests/{tag}"
         manifest = urllib3.request("GET", url, headers={"Authorization": f"Bearer {token}"}).json()
         blobs = [manifest["config"], *manifest["layers"]]
         # curl keeps the header from the host that it is redirected to.
@@ -113,7 +115,7 @@ def _get_by_redirects(cloud: Cloud, folder: Path, place: Path, size: int) -> flo
         return time.perf_counter() - started
 
 
-def _curl(urls: list[str], place: Path, size: int, *options: str) -> None:
+def _curl(objects: list[str], place: Path, size: int, *options: str) -> None:
     """GET each into a file.
 
     Raises:
@@ -121,7 +123,7 @@ def _curl(urls: list[str], place: Path, size: int, *options: str) -> None:
     """
     command = ["curl", "--silent", "--no-progress-meter", "--fail", "--parallel", "--parallel-max", _AT_ONCE]
     command += options
-    for at, url in enumerate(urls):
+    for at, url in enumerate(objects):
         command += ["--output", str(place / str(at)), url]
     place.mkdir()
     subprocess.run(command, check=True, timeout=_SECONDS)
@@ -140,7 +142,7 @@ def _new(place: Path) -> Iterator[None]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _urls(cloud: Cloud, endpoint: str) -> list[str]:
+def urls(cloud: Cloud, endpoint: str) -> list[str]:
     """Presigned URLs of all objects that the image's blobs are: the large ones, and its configuration."""
     client, bucket = cloud.bucket(endpoint)
     objects: list[Any] = client.list_objects_v2(Bucket=bucket, Prefix="api/")["Contents"]
@@ -150,7 +152,8 @@ def _urls(cloud: Cloud, endpoint: str) -> list[str]:
     ]
 
 
-def _login(folder: Path, cloud: Cloud) -> Path:
+def login_file(folder: Path, cloud: Cloud) -> Path:
+    """A file in this folder that logs skopeo in."""
     path = folder / "auth.json"
     path.touch(mode=0o600)
     host = cloud.endpoint.removeprefix("http://")

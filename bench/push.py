@@ -114,8 +114,8 @@ class Pushes:
             SINK: self._to_sink,
             ONE: lambda made, _: self._presigned(made, 1),
             LINKED: lambda made, _: self._presigned(made, _PARTS),
-            FRONT: lambda made, _: self._raw(made, self.cloud.s3_front),
-            RAW: lambda made, _: self._raw(made, self.cloud.s3),
+            FRONT: lambda made, _: raw_put(self.cloud, layer(made), self.cloud.s3_front),
+            RAW: lambda made, _: raw_put(self.cloud, layer(made), self.cloud.s3),
         }
         return {name: self._with_new_image(push) for name, push in pushes.items()}
 
@@ -148,7 +148,7 @@ class Pushes:
             return taken
 
     def _presigned(self, made: image.Image, parts: int) -> float:
-        blob = _layer(made)
+        blob = layer(made)
         size = blob.stat().st_size
         asked = {"digest": f"sha256:{blob.name}", "size": size}
         if parts > 1:
@@ -170,15 +170,6 @@ class Pushes:
             raise RuntimeError(f"not linked: {answer}")
         return time.perf_counter() - started
 
-    def _raw(self, made: image.Image, endpoint: str) -> float:
-        blob = _layer(made)
-        client, bucket = self.cloud.bucket(endpoint)
-        url = client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "raw"})
-        os.sync()
-        started = time.perf_counter()
-        put(blob, [Piece(url, {}, 0, blob.stat().st_size)])
-        return time.perf_counter() - started
-
 
 def _ctr(made: image.Image, folder: Path, host: str, username: str = "", password: str = "") -> float:
     """Push by a containerd that holds nothing else and is new to the registry."""
@@ -195,9 +186,19 @@ def _ctr(made: image.Image, folder: Path, host: str, username: str = "", passwor
     return outcome.seconds
 
 
-def _layer(made: image.Image) -> Path:
+def layer(made: image.Image) -> Path:
     """The layer's file, which is named for its digest."""
     return max((made.layout / "blobs" / "sha256").iterdir(), key=lambda file: file.stat().st_size)
+
+
+def raw_put(cloud: Cloud, blob: Path, endpoint: str) -> float:
+    """How long one presigned PUT of the file takes, in seconds."""
+    client, bucket = cloud.bucket(endpoint)
+    url = client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "raw"})
+    os.sync()
+    started = time.perf_counter()
+    put(blob, [Piece(url, {}, 0, blob.stat().st_size)])
+    return time.perf_counter() - started
 
 
 def pieces(upload: Mapping[str, Any]) -> list[Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,16 @@ _BLOCK_BYTES = 1024 * 1024
 
 
 class Sink(ThreadingHTTPServer):
-    """Holds nothing, takes everything, and counts the bytes of all bodies."""
+    """Keeps nothing but lengths, takes everything, and counts the bytes of all bodies."""
 
     def __init__(self) -> None:
         super().__init__((ports.LOOPBACK, 0), _Handler)
         self.received = 0
+        self.numbers = itertools.count(1)
+        self.taken: dict[str, int] = {}
+        """How much came in by a PATCH, by the path of its upload."""
+        self.known: dict[str, int] = {}
+        """Lengths of whole blobs by their digests: docker asks for its blob once it has sent it."""
 
     @property
     def host(self) -> str:
@@ -37,26 +43,56 @@ class _Handler(BaseHTTPRequestHandler):
     server: Sink
 
     def do_HEAD(self) -> None:
-        self._answer(HTTPStatus.NOT_FOUND)
+        digest = self.path.rpartition("/")[2]
+        if digest not in self.server.known:
+            return self._answer(HTTPStatus.NOT_FOUND)
+        given = {"Content-Length": str(self.server.known[digest]), "Docker-Content-Digest": digest}
+        return self._answer(HTTPStatus.OK, **given)
 
     def do_GET(self) -> None:
         self._answer(HTTPStatus.OK)
 
     def do_POST(self) -> None:
-        self._answer(HTTPStatus.ACCEPTED, Location=f"{self.path}1")
+        self._answer(HTTPStatus.ACCEPTED, Location=f"{self.path}{next(self.server.numbers)}")
+
+    def do_PATCH(self) -> None:
+        size = sum(map(len, self._body()))
+        self.server.taken[self.path] = size
+        self._answer(HTTPStatus.ACCEPTED, Location=self.path, Range=f"0-{max(size - 1, 0)}")
 
     def do_PUT(self) -> None:
-        left = int(self.headers["Content-Length"])
-        announced = parse_qs(urlsplit(self.path).query).get("digest")
-        block = memoryview(bytearray(_BLOCK_BYTES))
+        place = urlsplit(self.path)
+        announced = parse_qs(place.query).get("digest")
         manifest = hashlib.sha256()
-        while left and (size := self.rfile.readinto(block[:left])):
+        size = self.server.taken.pop(place.path, 0)
+        for block in self._body():
+            size += len(block)
             if announced is None:
-                manifest.update(block[:size])
-            left -= size
-            self.server.received += size
+                manifest.update(block)
         digest = announced[0] if announced else f"sha256:{manifest.hexdigest()}"
+        if announced:
+            self.server.known[digest] = size
         self._answer(HTTPStatus.CREATED, **{"Docker-Content-Digest": digest})
+
+    def _body(self) -> Iterator[memoryview]:
+        """The body, block by block, of which each is gone when the next one comes."""
+        block = memoryview(bytearray(_BLOCK_BYTES))
+        for length in self._lengths():
+            left = length
+            while left and (size := self.rfile.readinto(block[:left])):
+                left -= size
+                self.server.received += size
+                yield block[:size]
+
+    def _lengths(self) -> Iterator[int]:
+        """How many bytes follow, chunk by chunk where the body comes in chunks."""
+        if "Content-Length" in self.headers:
+            yield int(self.headers["Content-Length"])
+            return
+        while size := int(self.rfile.readline(), 16):
+            yield size
+            self.rfile.readline()
+        self.rfile.readline()
 
     def _answer(self, status: HTTPStatus, **headers: str) -> None:
         self.send_response(status)

@@ -1,8 +1,9 @@
 """`python -m local`: the whole registry on this machine.
 
 Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30), DOMAIN (none),
-FRONT_DOOR (on), PULLS (s3). For tests: S3_EVENTS, which disturbs events, TRAFFIC=1, which counts what enters
-the functions, and DROP_CHECKSUM=1, which loses the checksum of an upload between CloudFront and S3.
+FRONT_DOOR (on), PULLS (s3), INGEST (off; `make run` turns it on). For tests: S3_EVENTS, which disturbs
+events, TRAFFIC=1, which counts what enters the functions, and DROP_CHECKSUM=1, which loses the checksum of an
+upload between CloudFront and S3.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def _settings() -> cloud.Settings:
     if os.environ.get("PULLS") == "edge" and os.environ.get("FRONT_DOOR") == "off":
         # As the template's rule says, which is not evaluated here.
         raise ValueError("PULLS=edge needs FRONT_DOOR=on")
+    if os.environ.get("INGEST") == "on" and os.environ.get("FRONT_DOOR") == "off":
+        raise ValueError("INGEST=on needs FRONT_DOOR=on")
     return cloud.Settings(
         root=ROOT,
         state=Path(os.environ.get("STATE") or ROOT / ".local" / "state").absolute(),
@@ -50,6 +53,7 @@ def _settings() -> cloud.Settings:
         domain=os.environ.get("DOMAIN") or "",
         front_door=os.environ.get("FRONT_DOOR") or "on",
         pulls=os.environ.get("PULLS") or "s3",
+        ingest=os.environ.get("INGEST") or "off",
         drop_checksum=os.environ.get("DROP_CHECKSUM") == "1",
         s3_events=Disturbance.parse(os.environ.get("S3_EVENTS") or ""),
         traffic=os.environ.get("TRAFFIC") == "1",

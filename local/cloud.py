@@ -35,6 +35,8 @@ class Settings:
     """Whether CloudFront stands before the HTTP API, "on" or "off"."""
     pulls: str = "s3"
     """Where blobs are pulled from, "s3" or, with CloudFront, "edge"."""
+    ingest: str = "off"
+    """Whether layers are streamed into a web function, "on" (with CloudFront) or "off"."""
     drop_checksum: bool = False
     """Whether CloudFront loses the checksum of an upload on the way to S3."""
     s3_events: Disturbance = field(default_factory=Disturbance)
@@ -68,6 +70,8 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         # The import takes seconds, in which the emulators can start.
         from local import service  # noqa: PLC0415
 
-        stack = service.declared(settings.root, settings.domain, settings.front_door, settings.pulls)
+        stack = service.declared(
+            settings.root, settings.domain, settings.front_door, settings.pulls, settings.ingest
+        )
         running = service.Service(settings, stack, state, await_ready(), webhook)
         asyncio.run(running.serve(listener, s3_listener, announce))

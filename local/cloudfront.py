@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, suppress
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from local import limits, s3_origin
+from local import limits, s3_origin, web_functions
 from local.acceptor import Acceptor
 from local.edge import EdgeError
 from local.edge_events import InvalidChangeError, Request, Response, after_request, after_response, event
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from local.edge_cache import EdgeCache, Kept, Key
     from local.edge_events import Headers
     from local.s3_origin import S3Origin
+    from local.web_functions import WebFunction
 
 _TLS_HANDSHAKE = b"\x16"
 _HOP_BY_HOP = {
@@ -65,13 +67,15 @@ class CloudFront(Acceptor):
         api_port: int,
         storage: S3Origin,
         cache: EdgeCache,
+        web_functions: Mapping[str, WebFunction] = MappingProxyType({}),
     ) -> None:
-        """`functions` are by ARN; `api_port` is where the stack's HTTP API listens."""
+        """`functions` are by ARN, `web_functions` by endpoint; `api_port` is where the HTTP API listens."""
         super().__init__(listener)
         self._distribution = distribution
         self._functions = functions
         self._api_port = api_port
         self._storage = storage
+        self._web_functions = web_functions
         self._cache = cache
 
     async def close(self) -> None:
@@ -155,6 +159,9 @@ class CloudFront(Acceptor):
             target = self._storage.target(origin.bucket, target)
             headers = self._storage.signed(request.method, target, headers)
             port = int(self._storage.host.rpartition(":")[2])
+        function = self._web_functions[origin.endpoint] if origin.endpoint is not None else None
+        if function:
+            headers = web_functions.passed(headers)
         headers.append(("connection", "close"))
 
         async def answer(head: Head) -> Answer:
@@ -168,9 +175,18 @@ class CloudFront(Acceptor):
                 filling.callback(fill.end)
             return Answer(visit.answered(response), body, fill.take if fill else None)
 
-        with closing(await connect(port)) as upstream, ExitStack() as filling:
+        async with AsyncExitStack() as held:
+            if function:
+                await held.enter_async_context(function.free)
+                port = function.port
+            upstream = held.enter_context(closing(await connect(port)))
+            filling = held.enter_context(ExitStack())
             sent = encode_head(f"{request.method} {target} HTTP/1.1", headers)
-            exchange = Exchange(visit.client, visit.head, upstream)
+            exchange = Exchange(
+                *(visit.client, visit.head, upstream),
+                half_duplex=function is not None,
+                longest=function.seconds if function else None,
+            )
             return await exchange.run(sent, origin.read_seconds, answer) and visit.keep
 
     async def _viewer_response(self, visit: Visit, behavior: Behavior, response: Response) -> Response:

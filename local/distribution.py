@@ -31,10 +31,12 @@ class Origin:
     domain: str
     path: str
     bucket: str | None
-    """The bucket behind an origin access control; None for the HTTP API."""
+    """The bucket behind an origin access control, if it is one."""
     headers: tuple[tuple[str, str], ...]
     """What is set on every request, names in lower case."""
     read_seconds: float
+    endpoint: str | None = None
+    """The logical id of a web function's endpoint, if it is one. What is neither is the HTTP API."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ _METHOD_SETS = (
     _READ | {"OPTIONS", "PUT", "PATCH", "POST", "DELETE"},
 )
 _READ_SECONDS = 30.0
+# Without a raised quota.
+_MOST_READ_SECONDS = 120
 # These change nothing about one machine.
 _OF_NO_CONSEQUENCE = {"Enabled", "Comment", "HttpVersion", "IPV6Enabled", "Aliases", "ViewerCertificate"}
 _DISTRIBUTION = {
@@ -85,6 +87,10 @@ class _Reader:
             stack.attribute(api.logical_id, "ApiEndpoint").removeprefix("https://")
             for api in stack.of_kind("AWS::ApiGatewayV2::Api")
         }
+        self._endpoints = {
+            stack.attribute(endpoint.logical_id, "DomainName"): endpoint.logical_id
+            for endpoint in stack.of_kind("AWS::Lambda::WebFunctionEndpoint")
+        }
 
     def distribution(self, config: Mapping[str, Any]) -> Distribution:
         _only(config, _DISTRIBUTION, "the distribution")
@@ -112,14 +118,19 @@ class _Reader:
             if bucket is None:
                 raise TemplateError(f"{name} is at {domain}, which is no bucket of the stack")
             self._check_access_control(origin["OriginAccessControlId"])
-        elif domain not in self._apis or "CustomOriginConfig" not in origin:
-            raise TemplateError(f"{name} is neither the stack's API nor a bucket with an access control")
+        elif domain not in {*self._apis, *self._endpoints} or "CustomOriginConfig" not in origin:
+            raise TemplateError(
+                f"{name} is neither the stack's API, nor a web function, nor a bucket with an access control"
+            )
         headers = tuple(
             (header["HeaderName"].lower(), str(header["HeaderValue"]))
             for header in origin.get("OriginCustomHeaders", [])
         )
         seconds = origin.get("CustomOriginConfig", {}).get("OriginReadTimeout", _READ_SECONDS)
-        return Origin(domain, origin.get("OriginPath", ""), bucket, headers, float(seconds))
+        if not 1 <= seconds <= _MOST_READ_SECONDS:
+            raise TemplateError(f"{name} has {seconds} s to answer, more than CloudFront gives")
+        endpoint = self._endpoints.get(domain)
+        return Origin(domain, origin.get("OriginPath", ""), bucket, headers, float(seconds), endpoint)
 
     def _check_access_control(self, identifier: str) -> None:
         for resource in self._stack.of_kind("AWS::CloudFront::OriginAccessControl"):

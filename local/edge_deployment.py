@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from local import distribution_reader
@@ -14,13 +15,14 @@ from local.s3_origin import S3Origin
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from local.distribution import FunctionDeclaration
     from local.emulators import Emulators
     from local.state import StateFolder
     from local.template import Stack
+    from local.web_functions import WebFunction
 
 
 def cloudfront(
@@ -31,8 +33,9 @@ def cloudfront(
     listener: socket.socket,
     api_port: int,
     drop_checksum: bool,
+    web_functions: Mapping[str, WebFunction] = MappingProxyType({}),
 ) -> CloudFront:
-    """The distribution of a stack that has one, at this listener.
+    """The distribution of a stack that has one, at this listener. `web_functions` are by their endpoints.
 
     Raises:
         TemplateError: it says what the local cloud does not understand, or a function cannot be run.
@@ -52,7 +55,13 @@ def cloudfront(
         for arn, function in declared.functions.items()
     }
     cache = EdgeCache(state.folder("edge-cache"))
-    return CloudFront(listener, declared, functions, api_port=api_port, storage=storage, cache=cache)
+    return CloudFront(
+        *(listener, declared, functions),
+        api_port=api_port,
+        storage=storage,
+        web_functions=web_functions,
+        cache=cache,
+    )
 
 
 def _function(declared: FunctionDeclaration, emulators: Emulators, log: Path) -> EdgeFunction:

@@ -86,6 +86,14 @@ _KINDS = {
         "LayerName", f"arn:aws:lambda:{_HERE}:layer:{{name}}:1", ref_is_arn=True
     ),
     "AWS::Lambda::Permission": _Kind(),
+    # `Ref` gives the ARN; what belongs to a web function names it by its bare name.
+    "AWS::Lambda::WebFunction": _Kind(
+        "FunctionName", f"arn:aws:lambda:{_HERE}:web-function/{{name}}", ref_is_arn=True
+    ),
+    "AWS::Lambda::WebFunctionEndpoint": _Kind(
+        attributes={"DomainName": "{unique:.12}.{unique:.8}.lambda-web.{region}.on.aws"}
+    ),
+    "AWS::Lambda::WebFunctionRevision": _Kind(attributes={"RevisionId": "{unique:.32}"}),
     "AWS::Logs::LogGroup": _Kind("LogGroupName", f"arn:aws:logs:{_HERE}:log-group:{{name}}:*"),
     "AWS::S3::Bucket": _Kind(
         "BucketName",

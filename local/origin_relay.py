@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -61,11 +62,26 @@ class Exchange:
     read everything. A client that goes away ends the connection to the origin, which then keeps nothing.
     """
 
-    def __init__(self, client: Wire, request: Head, origin: Wire) -> None:
-        """`request` is the head as it came from the client."""
+    def __init__(
+        self,
+        client: Wire,
+        request: Head,
+        origin: Wire,
+        *,
+        half_duplex: bool = False,
+        longest: float | None = None,
+    ) -> None:
+        """`request` is the head as it came from the client.
+
+        Between the client and an origin that is `half_duplex` stands something that passes no answer before
+        it has got all of the body, unless the origin ends the connection with it. The body and the answer
+        together take `longest` seconds, if that is given.
+        """
         self._client = client
         self._request = request
         self._origin = origin
+        self._half_duplex = half_duplex
+        self._longest = longest
 
     async def run(self, sent: Head, seconds: float, answer: Callable[[Head], Awaitable[Answer]]) -> bool:
         """Send this head and the body; whether the connection to the client can be used again.
@@ -112,13 +128,22 @@ class Exchange:
     async def _await_head(
         self, upload: asyncio.Task[None], reading: asyncio.Task[Head], seconds: float
     ) -> Head:
-        await asyncio.wait({upload, reading}, return_when=asyncio.FIRST_COMPLETED)
+        deadline = None if self._longest is None else time.monotonic() + self._longest
+        await asyncio.wait({upload, reading}, timeout=self._longest, return_when=asyncio.FIRST_COMPLETED)
+        if self._half_duplex and not upload.done() and reading.done() and not _ends(reading):
+            await asyncio.wait({upload}, timeout=deadline and deadline - time.monotonic())
+            if not upload.done():
+                raise OriginTimeoutError
+        if not upload.done() and not reading.done():
+            raise OriginTimeoutError
         if not reading.done():
             error = upload.exception()
             if isinstance(error, BrokenOffError | MalformedError):
                 raise error
             # An origin that stopped reading may have answered before.
             patience = _LAST_ANSWER_SECONDS if error else seconds
+            if deadline is not None:
+                patience = min(patience, deadline - time.monotonic())
             await asyncio.wait({reading}, timeout=patience)
             if not reading.done():
                 raise OriginError(str(error)) if error else OriginTimeoutError
@@ -130,3 +155,10 @@ class Exchange:
                 if isinstance(upload.exception(), BrokenOffError | MalformedError):
                     raise BrokenOffError from error
             raise OriginError(str(error)) from error
+
+
+def _ends(reading: asyncio.Task[Head]) -> bool:
+    """Whether no more of the body is wanted: the origin has closed the connection, or says that it will."""
+    if reading.exception():
+        return True
+    return b"close" in b",".join(reading.result().values(b"connection")).lower()

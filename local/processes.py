@@ -37,16 +37,17 @@ class Child:
         environment: Mapping[str, str],
         folder: Path,
         *,
+        log: Path | None = None,
         stop_seconds: float = STOP_SECONDS,
         orphaned: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """Start the command with exactly this environment; output goes to `<folder>/<name>.log`.
+        """Start the command with exactly this environment; output goes to `log`, or `<folder>/<name>.log`.
 
         Where the kernel can do it, the child gets the signal `orphaned` when this process dies.
         """
         self.name = name
         self.stop_seconds = stop_seconds
-        self.log = folder / f"{name}.log"
+        self.log = log or folder / f"{name}.log"
         self._record = folder / f"{name}.pid"
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -57,7 +58,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_ending_with_parent(orphaned) if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
+                preexec_fn=_ending_with_parent(orphaned) if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call
             )
         identity = {"pid": self.pid, "started": started_at(self.pid)}
         write_private(self._record, json.dumps(identity))

@@ -9,7 +9,7 @@ import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from local import aws, demo, edge_deployment, emulators, event_sources, ports, template
+from local import aws, demo, edge_deployment, emulators, event_sources, ports, template, web_functions
 from local.deployment import Deployment
 from local.front_door import FrontDoor, Server
 from local.identities import Place
@@ -37,7 +37,9 @@ _STACK = "moorage-local"
 _WATCH_SECONDS = 1.0
 
 
-def declared(root: Path, domain: str, front_door: str = "on", pulls: str = "s3") -> Stack:
+def declared(
+    root: Path, domain: str, front_door: str = "on", pulls: str = "s3", ingest: str = "off"
+) -> Stack:
     """The stack of the project's template, with the parameters that suit one machine.
 
     Raises:
@@ -50,6 +52,8 @@ def declared(root: Path, domain: str, front_door: str = "on", pulls: str = "s3")
         "RegistryDomain": domain,
         "FrontDoor": front_door,
         "Pulls": pulls,
+        "Ingest": ingest,
+        **web_functions.CODE,
     }
     return template.load(root / "template.yaml", place, parameters)
 
@@ -119,12 +123,17 @@ class Service:
         await server.start(api)
         cleanup.push_async_callback(server.stop)
         if behind:
+            declared = web_functions.declared(
+                self._stack, self._settings.root, self._running.environment, ports.number(api)
+            )
+            started = await cleanup.enter_async_context(web_functions.running(declared, self._state))
             cloudfront = edge_deployment.cloudfront(
                 self._stack,
                 self._state,
                 self._running,
                 listener=listener,
                 api_port=ports.number(api),
+                web_functions=started,
                 drop_checksum=self._settings.drop_checksum,
             )
             await cloudfront.start()

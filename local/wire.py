@@ -13,6 +13,7 @@ Copy = Callable[[bytes | memoryview], None]
 
 _BLOCK_BYTES = 1024 * 1024
 _HEAD_BYTES = 64 * 1024
+_MANY_BYTES = 256 * 1024
 _LINGER_SECONDS = 5
 
 
@@ -82,6 +83,24 @@ class Wire:
                 copy(view[:size])
             await self._loop.sock_sendall(to._socket, view[:size])
             count -= size
+
+    async def relay_chunks(self, to: Wire) -> None:
+        """Pass on a chunked body, of small chunks as many at once as have come."""
+        chunks = _Chunks()
+        while True:
+            passed = chunks.read(self._unread)
+            await to.send(self._unread[:passed])
+            self._unread = self._unread[passed:]
+            if chunks.ended:
+                return
+            if chunks.left >= _MANY_BYTES:
+                await self.relay(chunks.left, to)
+                chunks.left = 0
+                continue
+            part = await self._loop.sock_recv(self._socket, _MANY_BYTES)
+            if not part:
+                raise BrokenOffError
+            self._unread += part
 
     async def relay_rest(self, to: Wire) -> None:
         """Pass on everything until the connection ends."""
@@ -153,25 +172,41 @@ async def read_head(wire: Wire) -> Head | None:
 async def relay_body(head: Head, source: Wire, to: Wire, copy: Copy | None = None) -> None:
     """Pass on the body that follows a head, in the framing that the head gives."""
     if head.is_chunked:
-        await _relay_chunks(source, to)
+        await source.relay_chunks(to)
     elif lengths := head.values(b"content-length"):
         await source.relay(_number(lengths[0], 10), to, copy)
 
 
-async def _relay_chunks(source: Wire, to: Wire) -> None:
-    size = -1
-    while size != 0:
-        line = await source.until(b"\r\n")
-        size = _number(line.partition(b";")[0].strip(), 16)
-        await to.send(line)
-        if size:
-            await source.relay(size + 2, to)
-    # Trailers, if any, and the empty line after them.
-    while line != b"\r\n":
-        line = await source.until(b"\r\n")
-        if not line:
-            raise BrokenOffError
-        await to.send(line)
+class _Chunks:
+    """Finds the end of a chunked body."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        """Bytes of the present chunk that have not come yet, its line end included."""
+        self.ended = False
+        self._last = False
+
+    def read(self, data: bytes) -> int:
+        """Read on where `data` goes on; how much of it belongs to the body and is understood."""
+        at = 0
+        while True:
+            there = min(self.left, len(data) - at)
+            at += there
+            self.left -= there
+            end = -1 if self.left else data.find(b"\r\n", at)
+            if end < 0:
+                if len(data) - at > _HEAD_BYTES:
+                    raise MalformedError("no end of a line")
+                return at
+            line, at = data[at:end], end + 2
+            if not self._last:
+                size = _number(line.partition(b";")[0].strip(), 16)
+                self.left = size + 2 if size else 0
+                self._last = not size
+            elif not line:
+                # After the trailers, if there were any.
+                self.ended = True
+                return at
 
 
 def _number(text: bytes, base: int) -> int:

@@ -23,14 +23,15 @@ $(SAM_READY): environments/sam/pyproject.toml environments/sam/uv.lock $(UV_READ
 validate: $(SAM_READY) ## the template, by SAM's and CloudFormation's own rules
 	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 	@.venv-sam/bin/cfn-lint template.yaml
+	@.venv-sam/bin/cfn-lint template.yaml --parameters Ingest=on IngestCodeBucket=bucket IngestCodeKey=key IngestCodeVersion=version
 
 build: $(SAM_READY) ## what would be deployed, into .aws-sam (RUNTIME=python3.13, ARCHITECTURE=arm64)
 	@'$(RUNTIME)' -c '' 2>/dev/null || { echo 'building needs $(RUNTIME) on the PATH; RUNTIME= names another one' >&2; exit 1; }
 	@$(SAM) build $(SAM_PARAMETERS)
 	@du -sh .aws-sam/build/*Layer/python .aws-sam/build/*Function
 
-deploy: build $(LOCAL_READY) ## the stack, to the AWS account of the environment
-	@$(SAM) deploy $(SAM_PARAMETERS)
+deploy: build $(LOCAL_READY) ## the stack, to the AWS account of the environment (PARAMETERS='Pulls=edge ...')
+	@$(SAM) deploy $(SAM_PARAMETERS) $(PARAMETERS)
 
 # LOCAL_RUNTIME=python3.13 builds for, and runs the functions with, another Python than the project's own.
 deploy-local: $(SAM_READY) $(DEV_READY) $(EMULATORS_READY) ## sam build and deploy to an emulator, then a push and a pull

@@ -65,9 +65,18 @@ class RunningCloud:
 
     @property
     def children(self):
-        """The pids of the emulators."""
-        records = (self.state / "emulators").glob("*.pid")
+        """The pids of the emulators and of the web functions."""
+        records = [
+            record
+            for folder in ("emulators", "web-functions")
+            for record in (self.state / folder).glob("*.pid")
+        ]
         return {record.stem: json.loads(record.read_text("utf-8"))["pid"] for record in records}
+
+    def peak_bytes(self, name):
+        """The most memory that a child has had at once, on Linux."""
+        status = Path(f"/proc/{self.children[name]}/status").read_text("utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
     def stop(self):
         """SIGTERM; the exit code."""

@@ -3,10 +3,13 @@
 // The path carries its own permission, a MAC over the method and all of the path before it. The object is looked for in
 // the cache only after this has run, under the path that it leaves: so a signature is no part of what is cached, and
 // nothing comes out of the cache without one. What is also used in upload_request.js stands in both, word by word.
+//
+// The key of a streamed object has no digest in it, so its path has one more component, which goes on as a header to
+// the function that answers.
 import crypto from 'crypto';
 import cf from 'cloudfront';
 
-var SIGNED = /^(\/v2\/.+\/blobs\/_edge\/([ab][0-9]{1,10})\/([0-9]{1,12})\/((?:api|direct|presigned|stream)\/[0-9a-f]{2}\/[0-9a-f]{32}\/(?:[0-9a-f]{64}){1,2}\/[0-9a-f]{32}))\/([0-9a-f]{64})$/;
+var SIGNED = /^(\/v2\/.+\/blobs\/_edge\/([ab][0-9]{1,10})\/([0-9]{1,12})\/(?:((?:api|direct|presigned)\/[0-9a-f]{2}\/[0-9a-f]{32}\/(?:[0-9a-f]{64}){1,2}\/[0-9a-f]{32})|(stream\/[0-9a-f]{2}\/[0-9a-f]{32})\/((?:[0-9a-f]{64}){1,2})(\/[0-9a-f]{32}\/[0-9a-f]{32})))\/([0-9a-f]{64})$/;
 var KEY = /^[0-9a-f]{64}$/;
 
 async function handler(event) {
@@ -26,7 +29,7 @@ async function handler(event) {
     return refusal(503, 'Service Unavailable', 'TOOMANYREQUESTS',
       'the download cannot be checked at the moment; try again', { 'retry-after': { value: '2' } });
   }
-  if (key === undefined || !same(mac(key, 'GET', parts[1]), parts[5])) {
+  if (key === undefined || !same(mac(key, 'GET', parts[1]), parts[8])) {
     return unknown();
   }
   if (Date.now() >= Number(parts[3]) * 1000) {
@@ -34,13 +37,16 @@ async function handler(event) {
   }
   var headers = request.headers;
   Object.keys(headers).forEach(function (name) {
-    if (name === 'authorization' || name === 'cookie' || name.indexOf('x-amz-') === 0) {
+    if (name === 'authorization' || name === 'cookie' || name === 'x-moorage-digest' || name.indexOf('x-amz-') === 0) {
       delete headers[name];
     }
   });
   request.cookies = {};
   request.querystring = {};
-  request.uri = '/' + parts[4];
+  request.uri = '/' + (parts[4] || parts[5] + parts[7]);
+  if (parts[6]) {
+    headers['x-moorage-digest'] = { value: parts[6] };
+  }
   // It is part of what an object is cached under. No request that has not passed here can name it, on any other path
   // of the distribution.
   headers['x-moorage-signed'] = { value: 'download' };

@@ -3,7 +3,7 @@
 // It is not run when S3 refuses. The request that it is shown may be the client's or the rewritten one: the digest is
 // taken from either.
 
-var DIGEST = /\/(?:([0-9a-f]{128})|([0-9a-f]{64}))\/[0-9a-f]{32}(?:\/[0-9a-f]{64})?$/;
+var DIGEST = /\/([0-9a-f]{64}|[0-9a-f]{128})\/[0-9a-f]{32}(?:\/[0-9a-f]{32})?(?:\/[0-9a-f]{64})?$/;
 // Whatever else S3 says is about S3, or was chosen by whoever stored the object.
 var KEPT = ['accept-ranges', 'age', 'content-encoding', 'content-length', 'content-range', 'date', 'etag',
   'last-modified', 'transfer-encoding', 'via', 'warning'];
@@ -19,9 +19,9 @@ function handler(event) {
       delete headers[name];
     }
   });
-  var found = DIGEST.exec(event.request.uri);
-  if (found) {
-    headers['docker-content-digest'] = { value: found[1] ? 'sha512:' + found[1] : 'sha256:' + found[2] };
+  var digest = digestOf(event.request);
+  if (digest) {
+    headers['docker-content-digest'] = { value: (digest.length === 128 ? 'sha512:' : 'sha256:') + digest };
   }
   // On the registry's own host name, no browser may take a blob for a page.
   headers['content-type'] = { value: 'application/octet-stream' };
@@ -29,4 +29,14 @@ function handler(event) {
   // Whoever keeps it would keep it under an address that nobody asks for again.
   headers['cache-control'] = { value: 'private, no-store' };
   return response;
+}
+
+function digestOf(request) {
+  var found = DIGEST.exec(request.uri);
+  if (found) {
+    return found[1];
+  }
+  // Of a streamed object, whose key has none.
+  var passed = request.headers['x-moorage-digest'];
+  return passed && passed.value;
 }

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import urllib3.util.connection
 
-from bench import figures, page, warm
+from bench import edge_pull, figures, page, pull, push, start, streamed_push, throughput, warm
 from bench.context import Context
 from bench.figures import Figure, Report, alternating, ratio
 from bench.functions import Request, requests
@@ -153,5 +153,6 @@ def test_page_without_its_marks_is_an_error(monkeypatch, tmp_path):
 
 def test_committed_page_has_a_table_of_every_part():
     text = page.PAGE.read_text("utf-8")
-    for part in ("CPU per warm request", "Start", "Local cloud", "Pull of 200 MB", "Push of 700 MB"):
-        assert f"**{part}**" in text
+    measured = (warm, start, throughput, pull, edge_pull, push, streamed_push)
+    for part in (module.PART for module in measured):
+        assert f"**{part[0].upper()}{part[1:]}**" in text

@@ -142,7 +142,7 @@ def test_put_that_is_refused_is_no_figure(blob):
 def presigned(tmp_path, parts, states):
     """An upload to a server that tells these states one after the other; and what was asked of it."""
     made = image.build(tmp_path, "image", [1000])
-    size = push._layer(made).stat().st_size
+    size = push.layer(made).stat().st_size
     begun = {"id": "7", "size": size, "partSize": -(-size // parts)}
     complete, *later = ((201 if state == "linked" else 202, {"state": state}) for state in states)
     answers = {
@@ -169,7 +169,7 @@ def test_presigned_push_ends_when_the_blob_is_linked(tmp_path):
     assert requests[-3:] == [f"POST {UPLOADS}7/complete", f"GET {UPLOADS}7", f"GET {UPLOADS}7"]
     assert 0 < pushes.stored[0] < taken
     sent = {request: body for request, _, body in server.requests}
-    layer = push._layer(made)
+    layer = push.layer(made)
     assert sent["PUT /1"] + sent["PUT /2"] == layer.read_bytes()
     assert json.loads(sent[f"POST {UPLOADS}"])["digest"] == f"sha256:{layer.name}"
 

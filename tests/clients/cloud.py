@@ -39,6 +39,8 @@ class Cloud:
     state: Path
     log: Path
     """All that it has printed."""
+    pid: int
+    """Of its first process, whose descendants all others are."""
 
     @property
     def host(self) -> str:
@@ -54,15 +56,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, *, domain: str = "", front_door: bool = True, pulls: str = "s3") -> Iterator[Cloud]:
+def running(
+    folder: Path, *, domain: str = "", front_door: bool = True, pulls: str = "s3", ingest: bool = True
+) -> Iterator[Cloud]:
     """A local cloud with its state and its log below ``folder``, until the block ends; with a ``domain``, every
     organisation has a host below it; without a ``front_door``, all that clients send goes through the API; blobs
-    come from S3, or from the ``edge``. It keeps a journal of what enters its functions.
+    come from S3, or from the ``edge``; without ``ingest``, which needs the front door, no layer is streamed. It keeps
+    a journal of what enters its functions.
     """
     state = folder / "state"
     log = folder / "cloud.log"
     settings = {"PORT": "0", "STATE": str(state), "DOMAIN": domain, "TRAFFIC": "1"}
     settings |= {"FRONT_DOOR": "on" if front_door else "off", "PULLS": pulls}
+    settings["INGEST"] = "on" if front_door and ingest else "off"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "local"],
@@ -96,20 +102,20 @@ def _ready(process: subprocess.Popen[bytes], state: Path, log: Path) -> Cloud:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the local cloud ended with {process.returncode}:\n{log.read_text('utf-8')}")
-        cloud = _announced(state, log)
+        cloud = _announced(process.pid, state, log)
         if cloud is not None and answers(f"{cloud.endpoint}/v2/"):
             return cloud
         time.sleep(0.2)
     raise TimeoutError(f"no local cloud after {READY_WITHIN} s:\n{log.read_text('utf-8')}")
 
 
-def _announced(state: Path, log: Path) -> Cloud | None:
+def _announced(pid: int, state: Path, log: Path) -> Cloud | None:
     file = state / "credentials.json"
     if not file.exists():
         return None
     facts = json.loads(file.read_text("utf-8"))
     admin = Account(facts["username"], facts["password"])
-    return Cloud(facts["endpoint"].rstrip("/"), facts["org"], admin, state, log)
+    return Cloud(facts["endpoint"].rstrip("/"), facts["org"], admin, state, log, pid)
 
 
 def answers(url: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -22,17 +23,37 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def cells() -> None:
     matrix.begin()
 
 
 @pytest.fixture(scope="session")
 def registry_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud.running(tmp_path_factory.mktemp("cloud")) as running:
+    with _running(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def edge_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud whose front door serves blobs itself."""
+    with _running(tmp_path_factory.mktemp("edge"), pulls="edge") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cloud_without_ingest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with _running(tmp_path_factory.mktemp("no-ingest"), ingest=False) as running:
+        yield running
+
+
+@contextmanager
+def _running(folder: Path, *, pulls: str = "s3", ingest: bool = True) -> Iterator[Cloud]:
+    with cloud.running(folder, pulls=pulls, ingest=ingest) as running:
         yield running
     # Layers, of which pytest would keep those of three runs; the logs may stay.
     shutil.rmtree(running.state / "emulators")
+    shutil.rmtree(running.state / "edge-cache", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +68,10 @@ def rival(registry_cloud: Cloud) -> Account:
 
 @pytest.fixture(scope="session", params=matrix.CLIENTS)
 def subject(
-    request: pytest.FixtureRequest, registry_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    cells: None,
+    registry_cloud: Cloud,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Subject]:
     name: str = request.param
     log = matrix.RESULTS / f"{name}-daemons.log"

@@ -52,7 +52,10 @@ CASES = (
     "denied pull",
     "wrong tag",
     "large layer",
+    "large layer, no ingest",
+    "20 MB layer, no ingest",
     "60 MB layer",
+    "60 MB layer, edge",
     "700 MB layer",
     "expired token, push",
     "expired token, pull",
@@ -63,10 +66,6 @@ REMARKS = {
         "ctr",
         "expired token, pull",
     ): "stops, because it asks for no second token; the cell is the next try",
-    (
-        "crane",
-        "expired token, push",
-    ): "gets another token at a request without a body; at one with a body it stops",
 }
 
 
@@ -83,7 +82,7 @@ class Cell:
 
 
 def begin() -> None:
-    """Forget earlier runs."""
+    """Forget the last run."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     for old in RESULTS.iterdir():
         old.unlink()

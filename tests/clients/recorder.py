@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import httptools
 
+WAYS = ("direct", "stream")
+
 _TLS_HANDSHAKE = 0x16
 _PIECE = 1 << 16
 
@@ -36,9 +38,9 @@ class Request:
         return "/blobs/uploads/" in self.path
 
     @property
-    def direct(self) -> bool:
-        """Whether it sends a blob to storage, past the API."""
-        return "/blobs/uploads/_direct/" in self.path
+    def way(self) -> str:
+        """By which way past the API it sends a blob, ``direct`` or ``stream``; empty when it does neither."""
+        return next((way for way in WAYS if f"/blobs/uploads/_{way}/" in self.path), "")
 
     @property
     def mounts(self) -> bool:
@@ -49,6 +51,11 @@ class Request:
     def downloads(self) -> bool:
         """Whether it asks for the content of a blob."""
         return self.method == "GET" and "/blobs/sha256:" in self.path
+
+    @property
+    def edge(self) -> bool:
+        """Whether it asks the front door for the content of a blob that the registry has sent it for."""
+        return self.method == "GET" and "/blobs/_edge/" in self.path
 
 
 class Recorder(socketserver.ThreadingTCPServer):

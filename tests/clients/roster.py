@@ -32,8 +32,14 @@ MAKERS: dict[str, Maker] = {
     "regctl": lambda folder, _log, _stack: Regctl(folder),
     "helm": lambda folder, _log, _stack: Helm(folder),
 }
-# They send a blob as one PUT, which may go to storage by a way of its own. All others send a PATCH, which S3 has not.
+# They send a blob as one PUT, which S3 takes. All others send a PATCH, which S3 has not, and which is streamed.
 ONE_PUT = ("docker-containerd", "ctr", "ctr-1.7", "oras", "regctl", "helm")
+
+
+def way(client: str) -> str:
+    """By which way a client's blobs come past the API."""
+    return "direct" if client in ONE_PUT else "stream"
+
 
 _VERSION = re.compile(r"v?\d+(\.\d+)+[\w.+~-]*")
 

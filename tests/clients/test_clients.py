@@ -10,7 +10,7 @@ from tests.clients import image, registry, traffic
 from tests.clients.absent import ABSENT
 from tests.clients.cells import assert_refused, cell, left_behind
 from tests.clients.cloud import Account
-from tests.clients.roster import ONE_PUT
+from tests.clients.roster import way
 from tests.clients.subject import Pushed, Subject
 
 pytestmark = pytest.mark.timeout(420)
@@ -29,11 +29,8 @@ VERSIONS = {
     "regctl": "v0.11.",
     "helm": "v4.",
 }
-# Over what one request to the API may carry, and under what the platform refuses before we see it.
+# Over what one request to the API may carry.
 LARGE_LAYER = 4_550_000
-LARGE_UPLOAD = f"blobs/uploads/?digest={image.digest(b'')}"
-# Clients that try again take most of a minute to give up.
-AT_ONCE = 20.0
 
 
 def test_version_is_of_the_line_that_the_cases_were_written_for(subject: Subject) -> None:
@@ -70,7 +67,8 @@ def test_push_uploads_every_blob(subject: Subject, pushed: Pushed) -> None:
         assert sum(request.size for request in pushed.requests if request.uploads) > subject.image.size
         ended = [request for request in pushed.requests if request.uploads and request.method == "PUT"]
         assert len(ended) == blobs(subject)
-        assert {request.direct for request in ended} == {subject.name in ONE_PUT}
+        sent = [request for request in pushed.requests if request.uploads and request.size]
+        assert {request.way for request in sent} == {way(subject.name)}
 
 
 def blobs(subject: Subject) -> int:
@@ -133,11 +131,9 @@ def test_denied_pull_is_refused_in_words(subject: Subject, pushed: Pushed, viewe
         assert left_behind(place) == []
 
 
-def test_layer_over_the_limit_of_a_request_goes_to_storage_where_the_client_sends_one_put(
+def test_layer_over_the_limit_of_a_request_goes_to_storage(
     subject: Subject, pushed: Pushed, tmp_path: Path
 ) -> None:
-    if subject.name not in ONE_PUT:
-        return
     large = subject.build(tmp_path, f"{subject.name}-large", [LARGE_LAYER])
     repository = f"{subject.cloud.org}/{subject.name}-large"
     reference = f"{subject.recorder.host}/{repository}:{image.TAG}"
@@ -145,25 +141,11 @@ def test_layer_over_the_limit_of_a_request_goes_to_storage_where_the_client_send
         with subject.recorder.noting() as requests, traffic.noting(subject.cloud) as entered:
             outcomes.append(subject.driver.push(large, reference))
         assert outcomes[-1].exit_code == 0, outcomes[-1]
-        assert max(request.size for request in requests if request.direct) > LARGE_LAYER
+        assert max(request.size for request in requests if request.way == way(subject.name)) > LARGE_LAYER
         assert {event.size for event in entered if event.uploads} == {0}
         outcome, place = subject.driver.pull(reference)
         assert outcome.exit_code == 0, outcome
         assert image.layers_of(place) == large.layers
-
-
-def test_layer_over_the_limit_of_a_request_is_refused_in_words_and_at_once_where_the_client_sends_a_patch(
-    subject: Subject, pushed: Pushed, tmp_path: Path
-) -> None:
-    if subject.name in ONE_PUT:
-        return
-    large = subject.build(tmp_path, f"{subject.name}-large", [LARGE_LAYER])
-    with cell(subject, "large layer") as outcomes:
-        outcomes.append(subject.driver.push(large, subject.reference("large")))
-        said = subject.answer(subject.cloud.admin, "POST", LARGE_UPLOAD, "pull,push", bytes(LARGE_LAYER))
-        assert (said.status, said.code) == (413, "UNSUPPORTED")
-        assert_refused(outcomes[-1], subject.name, "large layer", said)
-        assert outcomes[-1].seconds < AT_ONCE
 
 
 def test_local_cloud_says_one_line_whatever_the_client_tries_first(subject: Subject, pushed: Pushed) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -15,7 +19,7 @@ from pathlib import Path
 import httptools
 import pytest
 
-from tests.clients import command, image, matrix, recorder, relay, traffic
+from tests.clients import command, image, matrix, memory, recorder, relay, traffic
 from tests.clients.absent import ABSENT
 from tests.clients.cloud import Account, Cloud
 from tests.clients.matrix import CASES, CLIENTS, Cell
@@ -112,21 +116,25 @@ def test_recorder_notes_the_requests_of_a_block_with_the_size_of_their_bodies(up
             for method, target, body in (
                 ("HEAD", "/v2/a/blobs/sha256:1", None),
                 ("PATCH", "/v2/a/blobs/uploads/1?x=/blobs/sha256:2", [b"\x16abc", b"de"]),
+                ("PATCH", "/v2/a/blobs/uploads/_stream/k/1/r/s/m", [b"abcd"]),
                 ("PUT", "/v2/a/blobs/uploads/_direct/k/1/r/s/m?digest=sha256:2", [b"abc"]),
                 ("GET", "/v2/a/blobs/sha256:1", None),
+                ("GET", "/v2/a/blobs/_edge/k/1/r/s/m", None),
             ):
                 connection.request(method, target, body, encode_chunked=True)
                 connection.getresponse().read()
         connection.close()
 
     assert [
-        (request.method, request.size, request.uploads, request.direct, request.downloads)
+        (request.method, request.size, request.uploads, request.way, request.downloads, request.edge)
         for request in requests
     ] == [
-        ("HEAD", 0, False, False, False),
-        ("PATCH", 6, True, False, False),
-        ("PUT", 3, True, True, False),
-        ("GET", 0, False, False, True),
+        ("HEAD", 0, False, "", False, False),
+        ("PATCH", 6, True, "", False, False),
+        ("PATCH", 4, True, "stream", False, False),
+        ("PUT", 3, True, "direct", False, False),
+        ("GET", 0, False, "", True, False),
+        ("GET", 0, False, "", False, True),
     ]
 
 
@@ -167,7 +175,7 @@ def test_relay_refuses_tls_as_a_plain_port_does(upstream: str) -> None:
 
 
 def test_traffic_notes_what_entered_in_a_block(tmp_path: Path) -> None:
-    running = Cloud("http://127.0.0.1:1", "demo", Account("a", "b"), tmp_path, tmp_path / "log")
+    running = Cloud("http://127.0.0.1:1", "demo", Account("a", "b"), tmp_path, tmp_path / "log", 0)
     with traffic.noting(running) as entered:
         pass
     assert entered == []
@@ -181,6 +189,22 @@ def test_traffic_notes_what_entered_in_a_block(tmp_path: Path) -> None:
     with traffic.noting(running) as entered:
         journal.write_text("".join(lines), "utf-8")
     assert [(event.size, event.uploads) for event in entered] == [(2, True), (3, False)]
+
+
+def test_memory_is_told_of_a_process_and_of_those_below_it() -> None:
+    taken = 300 * 1024 * 1024
+    grandchild = f"import time; held = bytearray({taken}); print(); time.sleep(60)"
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], 'functions/ingest'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", child, grandchild], stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        peaks = memory.peaks(process.pid)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert peaks.keys() == {"local cloud", "ingest"}
+    assert taken < peaks["ingest"] < 2 * taken
+    assert 0 < peaks["local cloud"] < taken / 2
 
 
 def full() -> list[Cell]:

@@ -51,6 +51,14 @@ def api_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="session")
+def without_ingest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The shared host whose front door streams nothing: clients that it does not know go through the API."""
+    with cloud.running(tmp_path_factory.mktemp("no-ingest"), ingest=False) as running:
+        first, second = (f"{running.org}/{name}" for name in REPOSITORIES)
+        yield Target(running.endpoint, running.admin, (first, second))
+
+
+@pytest.fixture(scope="session")
 def edge_pulls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """The shared host whose front door serves blobs itself, so that a redirect leads to the same host."""
     with cloud.running(tmp_path_factory.mktemp("edge"), pulls="edge") as running:

@@ -37,6 +37,7 @@ RUNS = [
     ("dev", "shared_host"),
     ("1.1", "own_host"),
     ("1.1", "api_alone"),
+    ("1.1", "without_ingest"),
     ("dev", "edge_pulls"),
 ]
 
@@ -83,6 +84,11 @@ def test_listed_failures_are_what_only_a_redirect_target_could_satisfy(finished:
 def test_blobs_come_from_the_edge_only_where_they_should(finished: Finished) -> None:
     from_the_edge = sum(answer.is_download for case in finished.report.cases for answer in case.answers)
     assert (from_the_edge > 0) == (finished.host == "edge_pulls")
+
+
+def test_blobs_are_streamed_only_where_they_should(finished: Finished) -> None:
+    streamed = sum(answer.is_streamed for case in finished.report.cases for answer in case.answers)
+    assert (streamed > 0) == (finished.host not in {"api_alone", "without_ingest"})
 
 
 def test_exit_status_agrees_with_the_cases(finished: Finished) -> None:

@@ -125,9 +125,14 @@ def test_strangers_storage_behind_a_redirect_is_none() -> None:
         (f"{HERE}/v2/a/blobs/_edge/a1/1/key/mac", {"X-Cache": "Error from cloudfront"}, False),
         (f"{HERE}/v2/a/blobs/_edge/a1/1/key/mac", {}, False),
         (f"{HERE}/v2/a/blobs/sha256:1", {"X-Cache": "Hit from cloudfront"}, False),
+        (f"{HERE}/v2/a/blobs/uploads/_stream/a1/1/r/s/mac", {"X-Cache": "Miss from cloudfront"}, True),
+        (f"{HERE}/v2/a/blobs/uploads/_stream/a1/1/r/s/mac", {"X-Cache": "Error from cloudfront"}, True),
+        (f"{HERE}/v2/a/blobs/uploads/_stream/a1/1/r/s/mac", {"X-Cache": "Hit from cloudfront"}, False),
+        (f"{HERE}/v2/a/blobs/uploads/_stream/a1/1/r/s/mac", {}, False),
+        (f"{HERE}/v2/a/blobs/uploads/1", {"X-Cache": "Miss from cloudfront"}, False),
     ],
 )
-def test_strangers_a_blob_that_the_front_door_served_is_none(
+def test_strangers_a_blob_that_the_front_door_served_or_passed_on_is_none(
     url: str, headers: dict[str, str], known: bool
 ) -> None:
     hops = (Answer("GET", f"{HERE}/v2/", 307, OURS), Answer("GET", url, 200, headers))

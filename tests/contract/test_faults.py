@@ -112,6 +112,7 @@ STORAGE_CALLS = {
     "list_parts": lambda s: s.list_parts("presigned/a", "upload"),
     "complete_multipart": lambda s: s.complete_multipart("presigned/a", "upload", [Part(1, 3, '"x"')]),
     "abort_multipart": lambda s: s.abort_multipart("presigned/a", "upload"),
+    "unfinished_uploads": lambda s: s.unfinished_uploads("stream/"),
 }
 # One call for each operation of DynamoDB that is in use.
 OPERATIONS = [

@@ -126,6 +126,22 @@ def test_an_upload_that_was_given_up_is_over(storage, upload_id):
         assert storage.head(KEY) is None
 
 
+def test_uploads_are_listed_until_they_are_over(storage):
+    keys = ["stream/aa/one", "stream/aa/two", "stream/ab/other"]
+    begun = {key: storage.begin_multipart(key) for key in keys}
+    again = storage.begin_multipart(keys[0])
+    expected = sorted([(keys[0], begun[keys[0]]), (keys[0], again), (keys[1], begun[keys[1]])])
+    assert sorted(storage.unfinished_uploads("stream/aa/")) == expected
+    assert storage.unfinished_uploads("stream/ab/") == [(keys[2], begun[keys[2]])]
+    assert list(storage.unfinished_uploads("stream/ac/")) == []
+    storage.abort_multipart(keys[0], again)
+    storage.abort_multipart(keys[1], begun[keys[1]])
+    assert storage.unfinished_uploads("stream/aa/") == [(keys[0], begun[keys[0]])]
+    for key in keys:
+        storage.abort_multipart(key, begun[key])
+    assert list(storage.unfinished_uploads("stream/")) == []
+
+
 @pytest.mark.parametrize("unknown", ["0" * 32, "x", "upload-99"])
 def test_an_upload_that_never_was_is_none(storage, unknown):
     assert storage.list_parts(KEY, unknown) is None
@@ -327,12 +343,33 @@ def test_all_pages_of_parts_are_listed(count, requests):
     assert len(asked) == requests
 
 
+def test_unfinished_uploads_are_listed_to_the_last_page():
+    asked = []
+
+    def one_at_a_time(**request):
+        asked.append((request.get("KeyMarker"), request.get("UploadIdMarker")))
+        number = len(asked)
+        return {
+            "Uploads": [{"Key": f"k{number}", "UploadId": f"u{number}"}],
+            "IsTruncated": number < 3,
+            "NextKeyMarker": f"k{number}",
+            "NextUploadIdMarker": f"u{number}",
+        }
+
+    found = answering(list_multipart_uploads=one_at_a_time).unfinished_uploads("stream/")
+    assert list(found) == [("k1", "u1"), ("k2", "u2"), ("k3", "u3")]
+    assert asked == [(None, None), ("k1", "u1"), ("k2", "u2")]
+
+
 def test_an_answer_that_is_none_is_an_outage():
-    names = ("list_parts", "create_multipart_upload", "complete_multipart_upload")
+    names = (
+        *("list_parts", "create_multipart_upload", "complete_multipart_upload", "list_multipart_uploads"),
+    )
     storage = answering(**dict.fromkeys(names, lambda **_: {}))
     for call in (
         lambda: storage.list_parts(KEY, "id"),
         lambda: storage.begin_multipart(KEY),
+        lambda: storage.unfinished_uploads("stream/"),
         lambda: storage.complete_multipart(KEY, "id", []),
     ):
         with pytest.raises(Unavailable):

@@ -173,3 +173,45 @@ def test_state_that_cannot_be_read_is_an_outage(name: str) -> None:
 
     with pytest.raises(Throttled):
         connect_upload_key(name, down).upload_key()
+
+
+# ------------------------------------------------------------------ upload keys by their ids
+@pytest.mark.usefixtures("aws")
+def test_an_upload_key_is_found_by_its_id_while_it_is_the_newest_of_its_slot(
+    writer: SsmSecretWriter, name: str
+) -> None:
+    reader = connect_upload_key(name, lambda: None)
+    assert reader.find_upload_key("a1") is None
+    writer.write_secret(f"{name}/a", upload_key("first"))
+    assert reader.find_upload_key("a1") == UploadKey("a1", "first")
+    assert reader.find_upload_key("b1") is None
+    writer.write_secret(f"{name}/b", upload_key("second"))
+    assert reader.find_upload_key("a1") == UploadKey("a1", "first")
+    assert reader.find_upload_key("b1") == UploadKey("b1", "second")
+    writer.write_secret(f"{name}/a", upload_key("third"))
+    assert reader.find_upload_key("a1") is None
+    assert reader.find_upload_key("a2") == UploadKey("a2", "third")
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("kid", ["", "a", "c1", "a0", "a01", "a+1", "a1:1", "../a1", "a1/..", "a" * 3000])
+def test_what_is_no_id_of_an_upload_key_finds_none(writer: SsmSecretWriter, name: str, kid: str) -> None:
+    writer.write_secret(f"{name}/a", upload_key())
+    assert connect_upload_key(name, lambda: None).find_upload_key(kid) is None
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_id_of_something_else_is_an_outage_that_shows_nothing(writer: SsmSecretWriter, name: str) -> None:
+    writer.write_secret(f"{name}/a", json.dumps({"v": 1, "kid": SECRET}))
+    with pytest.raises(Unavailable) as caught:
+        connect_upload_key(name, lambda: None).find_upload_key("a1")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_upload_key_is_not_absent_because_the_store_is(
+    name: str, aws: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = ports.free(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    with pytest.raises(Unavailable):
+        connect_upload_key(name, lambda: None).find_upload_key("a1")

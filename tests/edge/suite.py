@@ -43,6 +43,17 @@ def object_of(way="direct", shard=HEX[:2], repository=REPOSITORY, encoded=HEX, s
     return f"{way}/{shard}/{repository}/{encoded}/{session}"
 
 
+STREAMED = "7" * 32
+
+
+def streamed(encoded=HEX, shard=SESSION[:2], repository=REPOSITORY, session=SESSION, name=STREAMED):
+    """A streamed object as a path names it, with its digest; and its key."""
+    return (
+        f"stream/{shard}/{repository}/{encoded}/{session}/{name}",
+        f"stream/{shard}/{repository}/{session}/{name}",
+    )
+
+
 def signed_download(stored=None, name="acme/app", kid="a1", seconds=100, method="GET", key=None):
     expires = int(time.time() + seconds)
     path = f"/v2/{name}/blobs/_edge/{kid}/{expires}/{stored or object_of()}"
@@ -323,7 +334,7 @@ class Suite:
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     @pytest.mark.parametrize(
         "stored",
-        [object_of(way) for way in ("api", "direct", "presigned", "stream")] + [object_of(encoded=LONG_HEX)],
+        [object_of(way) for way in ("api", "direct", "presigned")] + [object_of(encoded=LONG_HEX)],
     )
     def test_signed_download_becomes_an_object(self, download, stored, method):
         given = {"range": "bytes=1-2", "if-none-match": '"e"', "user-agent": "u"}
@@ -339,6 +350,23 @@ class Suite:
                 "host": {"value": "h"},
                 "x-moorage-signed": {"value": "download"},
             }
+
+    @pytest.mark.parametrize("encoded", [HEX, LONG_HEX])
+    def test_signed_download_of_what_was_streamed_becomes_an_object_and_notes_the_digest(
+        self, download, encoded
+    ):
+        named, stored = streamed(encoded)
+        passed = download(request(signed_download(named), "", "GET", {"x-moorage-digest": HEX[::-1]}))
+        assert passed["uri"] == f"/{stored}"
+        assert passed["headers"] == {
+            "host": {"value": "h"},
+            "x-moorage-digest": {"value": encoded},
+            "x-moorage-signed": {"value": "download"},
+        }
+
+    def test_digest_that_a_client_claims_goes_no_further(self, download):
+        passed = download(request(signed_download(), "", "GET", {"x-moorage-digest": HEX}))
+        assert "x-moorage-digest" not in passed["headers"]
 
     def test_headers_that_s3_must_not_see_are_dropped(self, download):
         given = {
@@ -392,6 +420,12 @@ class Suite:
             lambda uri: signed_download(object_of(encoded=HEX.upper())),
             lambda uri: signed_download(object_of(session="2" * 31)),
             lambda uri: signed_download(object_of() + "/more"),
+            lambda uri: signed_download(object_of("stream")),
+            lambda uri: signed_download(streamed()[1]),
+            lambda uri: signed_download(streamed(name="7" * 31)[0]),
+            lambda uri: signed_download(streamed(encoded=HEX[:-1])[0]),
+            lambda uri: signed_download(streamed()[0].replace("stream/", "chunks/")),
+            lambda uri: signed_download(streamed()[0].replace("stream/", "direct/")),
         ],
     )
     def test_anything_that_was_not_signed_is_no_download(self, download, change):
@@ -451,8 +485,13 @@ class Suite:
     def test_download_is_answered_as_the_protocol_wants(self, engine, status, encoded, digest):
         """Whether CloudFront shows the client's path or the rewritten one."""
         stored = object_of(encoded=encoded)
-        for uri in (signed_download(stored), f"/{stored}"):
-            event = response(request(uri, "", "GET"), status)
+        named, key = streamed(encoded)
+        for uri, given in (
+            *((signed_download(stored), {}), (f"/{stored}", {})),
+            *((signed_download(named), {}), (f"/{key}", {"x-moorage-digest": encoded})),
+            (f"/{stored}", {"x-moorage-digest": HEX[::-1]}),
+        ):
+            event = response(request(uri, "", "GET", given), status)
             event["response"]["headers"] |= {
                 name: {"value": "v"}
                 for name in (
@@ -490,6 +529,28 @@ class Suite:
     def test_other_answers_to_a_download_are_left_alone(self, engine, status):
         event = response(request(signed_download(), "", "GET"), status)
         assert engine.call("download_response.js", event, KEYS) == event["response"]
+
+    @pytest.mark.parametrize("uri", ["/v2/acme/app/blobs/uploads/", f"/v2/app/blobs/uploads/{SESSION}"])
+    @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+    def test_body_that_the_api_does_not_take_is_refused_with_the_ways_out(self, engine, uri, method):
+        def call(length):
+            return engine.call("viewer_host.js", request(uri, "", method, {"content-length": length}), {})
+
+        for length in ("4500001", "73400320000"):
+            message = self.refused(call(length), 413, "UNSUPPORTED")
+            assert length in message
+            for way in ("containerd store", "docker buildx build --push", "presigned URLs", "Content-Range"):
+                assert way in message
+        for length in ("0", "4500000", "", "nonsense"):
+            assert call(length)["uri"] == uri
+
+    @pytest.mark.parametrize(
+        "uri",
+        [f"/v2/acme/app/blobs/uploads/_stream/a1/1/{SESSION}", "/v2/acme/app/manifests/v1", "/token", "/x"],
+    )
+    def test_body_of_any_length_goes_where_it_may(self, engine, uri):
+        event = request(uri, "", "PUT", {"content-length": "9000000000"})
+        assert engine.call("viewer_host.js", event, {})["uri"] == uri
 
     def test_host_is_noted_whatever_the_client_says(self, engine):
         given = {

@@ -1,12 +1,15 @@
 """The template holds the code that the tests run."""
 
 import importlib.util
+import re
 import sys
 
 import pytest
 
 from local import template
 from local.identities import Place
+from moorage.domain.errors import BodyTooLarge
+from moorage.domain.sessions import MAX_BODY_SIZE, require_body_size
 from tests.edge.suite import EDGE, FILES
 from tests.running_cloud import ROOT
 
@@ -45,6 +48,16 @@ def test_code_of_the_template_is_that_of_the_files():
     }
     assert codes == {name: (EDGE / file).read_text("utf-8") for name, file in edge.FUNCTIONS.items()}
     assert sorted(edge.FUNCTIONS.values()) == sorted(FILES)
+
+
+def test_the_edge_refuses_what_the_registry_would():
+    source = (EDGE / "viewer_host.js").read_text("utf-8")
+    assert f"var MOST = {MAX_BODY_SIZE};" in source
+    with pytest.raises(BodyTooLarge) as refused:
+        require_body_size(MAX_BODY_SIZE + 1)
+    quoted = "".join(re.findall(r"'([^']*)'", source[source.index("var message") : source.index("return {")]))
+    assert quoted.startswith("one request carries at most ")
+    assert str(refused.value).partition(". ")[2] == quoted.partition(". ")[2]
 
 
 def test_blocks_are_replaced_and_nothing_else():

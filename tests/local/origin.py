@@ -48,8 +48,9 @@ class FakeOrigin:
         headers = [tuple(header.split(": ", 1)) for header in lines]
         self.paths.append(target)
         path = target.partition("?")[0].rpartition("/")[2]
-        if path == "early":
-            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nearly")
+        if path in {"early", "leaving"}:
+            more = b"Connection: close\r\n" if path == "leaving" else b""
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n" + more + b"Content-Length: 5\r\n\r\nearly")
             await writer.drain()
             while await reader.read(65536):
                 pass

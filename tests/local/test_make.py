@@ -59,6 +59,36 @@ def test_run_installs_the_project_and_the_emulators_alone():
     assert "--inexact" in planned
 
 
+def test_run_installs_ingest_without_what_it_is_developed_with():
+    planned = make("--dry-run", "--always-make", "run")
+    assert re.search(r"with-node.sh npm ci .*--omit=dev", planned)
+    assert "INGEST='on'" in planned
+
+
+@pytest.mark.parametrize("setting", ["INGEST=off", "FRONT_DOOR=off"])
+def test_run_without_ingest_needs_no_node(setting):
+    planned = make("--dry-run", "--always-make", "run", setting)
+    assert "npm" not in planned
+    assert "INGEST='off'" in planned
+
+
+def test_packages_of_ingest_that_cannot_be_had_are_an_error_that_says_how_to_do_without(installed):
+    for name in ("make/ingest.mk", "environments/node/with-node.sh", "functions/ingest/package.json"):
+        (installed / name).parent.mkdir(parents=True, exist_ok=True)
+        (installed / name).touch()
+    shutil.copy(ROOT / "functions/ingest/package-lock.json", installed / "functions/ingest")
+    shutil.copy(ROOT / "make/ingest.mk", installed / "make")
+    script = installed / "environments/node/with-node.sh"
+    script.write_text("#!/bin/sh\nexit 1\n")
+    script.chmod(0o755)
+    answer = subprocess.run(
+        ["make", f"--directory={installed}", "run"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert answer.returncode != 0
+    assert "INGEST=off" in answer.stderr
+    assert not (installed / "functions/ingest/node_modules/run.stamp").exists()
+
+
 @pytest.fixture
 def installed(tmp_path):
     """A project where everything that `make run` installs is there already."""

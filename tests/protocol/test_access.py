@@ -9,8 +9,9 @@ from moorage.domain.grants import Action
 from moorage.domain.names import Repository
 from moorage.domain.tokens import make_claims
 from moorage.web.registry import PATHS
+from tests.protocol.ingest import PROOF, begin, ingest
 from tests.protocol.sample import DIGEST, IMAGE, IMAGE_DIGEST, NAME, fill, presigned, require_error, session
-from tests.protocol.world import HOST, new_signing_key
+from tests.protocol.world import HOST, new_signing_key, registry_in_memory
 
 ROUTES = [
     pytest.param(path, endpoint, reference, id=f"{endpoint.method} {path.name} {reference[:6]}".strip())
@@ -18,11 +19,20 @@ ROUTES = [
     for endpoint in path.endpoints
     for reference in (("v1", IMAGE_DIGEST) if path.name == "manifest" else ("",))
 ]
+RECEIPT = "{kid}/{expires}/{repository_id}/{session}/{object}/{size}/{sha256}/{mac}"
 # What each action is asked for together with, by the challenge.
 SCOPES = {Action.PULL: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
 
 
+@pytest.fixture
+def world():
+    with registry_in_memory(front_door=PROOF, ingest=True) as world:
+        yield world
+
+
 def url(world, path, reference, name=NAME):
+    if path.name == "received-upload":
+        return ingest(world, begin(world, world.all_of("demo/admin", NAME))).replace(NAME, name, 1)
     begins = session if path.name == "upload" else presigned
     headers = world.all_of("demo/admin", NAME)
     location = begins(world, headers, b"a blob") if "{session}" in path.pattern else ""
@@ -199,6 +209,10 @@ def test_the_table_of_routes_is_the_specification():
             for method in ("GET", "DELETE")
         ),
         ("POST", f"{name}/blobs/uploads/_presigned/{{session}}/complete", Action.PUSH),
+        *(
+            (method, f"{name}/blobs/uploads/_received/{RECEIPT}", Action.PUSH)
+            for method in ("GET", "PATCH", "PUT", "DELETE")
+        ),
         *(
             (method, f"{name}/blobs/uploads/{{session}}", Action.PUSH)
             for method in ("GET", "PATCH", "PUT", "DELETE")

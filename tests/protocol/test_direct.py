@@ -251,7 +251,7 @@ def test_no_direct_upload_is_opened_while_any_dependency_fails(world, headers, q
     while True:
         # As in a new environment of the function.
         world.services.verification._loaded = None
-        world.services.direct._held = None
+        world.services.signing._key._held = None
         with world.faults.failing(at=at, error=lambda: error("the inner message")):
             response = world.registry.post(UPLOADS + query, headers=sent)
             if len(world.faults.calls) <= at:

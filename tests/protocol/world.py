@@ -47,14 +47,19 @@ class Clock:
 
 @dataclass
 class UploadKeys:
-    """The port ``UploadKeySource``; counts how often it is asked."""
+    """The port ``UploadKeySource``; counts how often it is asked. ``former`` is the other slot's key."""
 
     key: UploadKey = field(default_factory=lambda: UploadKey("a1", "5e" * 32))
+    former: UploadKey | None = None
     reads: int = 0
 
     def upload_key(self) -> UploadKey:
         self.reads += 1
         return self.key
+
+    def find_upload_key(self, kid: str) -> UploadKey | None:
+        self.reads += 1
+        return next((key for key in (self.key, self.former) if key and key.kid == kid), None)
 
 
 def new_signing_key(kid: str) -> tuple[SigningKey, PublicKey]:
@@ -165,10 +170,11 @@ def registry_in_memory(
     front_door: str | None = None,
     *,
     edge_pulls: bool = False,
+    ingest: bool = False,
     **table_options: Any,
 ) -> Iterator[World]:
     """A fresh registry with its clients; ``front_door`` is what a request through the front door carries, if
-    there is one; with ``edge_pulls`` that serves blobs.
+    there is one; with ``edge_pulls`` that serves blobs, and with ``ingest`` it takes streamed uploads.
     """
     clock, table, storage, faults = Clock(), MemoryTable(**table_options), MemoryStorage(), Faults()
     table.publish(_PUBLIC)
@@ -180,6 +186,7 @@ def registry_in_memory(
         entrance,
         faults.wrap(upload_keys) if front_door else None,
         edge_pulls=edge_pulls,
+        ingest=ingest,
     )
     issuing = token.assemble(faults.wrap(table), faults.wrap(MemorySigningKeySource(_SIGNING)), clock)
     registry_client = connect(registry_web.create_application(services))

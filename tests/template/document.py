@@ -136,14 +136,24 @@ class Template:
         return merged
 
     def function_in(self, folder: str) -> str:
-        """The logical name of the function whose code is in ``functions/<folder>``."""
+        """The logical name of the function whose code is in ``functions/<folder>``; the revision of ``ingest``."""
+        if folder == "ingest":
+            (revision,) = self.of_type("AWS::Lambda::WebFunctionRevision")
+            return revision
         (name,) = [n for n, p in self.functions().items() if p["CodeUri"] == f"functions/{folder}/"]
         return name
 
     def role_of(self, function: str) -> str:
-        """The logical name of a function's role."""
+        """The logical name of the role of a function, or of the web function that a revision is of."""
+        if function in self.of_type("AWS::Lambda::WebFunctionRevision"):
+            return str(self.properties(function)["ServiceConfig"]["ExecutionRoleArn"]["Fn::GetAtt"][0])
         role: str = self.functions()[function]["Role"]["Fn::GetAtt"][0]
         return role
+
+    def ingest(self) -> dict[str, Any]:
+        """The ``ServiceConfig`` of the web function."""
+        config: dict[str, Any] = self.properties(self.function_in("ingest"))["ServiceConfig"]
+        return config
 
     def statements(self) -> list[Statement]:
         """Every policy statement of every resource, trust policies apart."""

@@ -146,7 +146,7 @@ def test_nobody_is_let_into_the_bucket_but_the_front_door_with_uploads_and_downl
             [f"${{Bucket.Arn}}/{way}/*" for way in ("api", "direct", "presigned", "stream")],
         ),
     }
-    assert set(Way) <= {"api", "direct", "presigned", "stream"}
+    assert set(Way) == {"api", "direct", "presigned", "stream"}
 
 
 def test_front_door_reads_the_bucket_only_where_blobs_are_pulled_from_it(template: Template) -> None:
@@ -165,6 +165,7 @@ def test_events_tell_of_what_is_stored_without_a_function_knowing(template: Temp
         (rule,) = each["Filter"]["S3Key"]["Rules"]
         assert (each["Event"], rule["Name"]) == ("s3:ObjectCreated:*", "prefix")
         told[rule["Value"]] = text(each["Queue"])
+    # Of what is streamed, `ingest` gives its client a receipt.
     assert told == dict.fromkeys((f"{Way.DIRECT}/", f"{Way.PRESIGNED}/"), "${UploadQueue.Arn}")
     # S3 tries the queue when the notification is made.
     assert template.resources["Bucket"]["DependsOn"] == "UploadQueuePolicy"
@@ -174,21 +175,33 @@ def test_events_tell_of_what_is_stored_without_a_function_knowing(template: Temp
 
 def _behaviours(template: Template) -> dict[str, dict[str, Any]]:
     config = template.properties("Distribution")["DistributionConfig"]
-    # The one of downloads stands there under a condition, or nothing.
-    behaviours = [each["Fn::If"][1] if "Fn::If" in each else each for each in config["CacheBehaviors"]]
-    return {"*": config["DefaultCacheBehavior"]} | {each["PathPattern"]: each for each in behaviours}
+    behaviours = _chosen(config["CacheBehaviors"])
+    return {each["PathPattern"]: each for each in behaviours} | {"*": config["DefaultCacheBehavior"]}
+
+
+def _origins(template: Template) -> dict[str, dict[str, Any]]:
+    origins = template.properties("Distribution")["DistributionConfig"]["Origins"]
+    return {each["Id"]: each for each in _chosen(origins)}
+
+
+def _chosen(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With what stands there under a condition, or nothing."""
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in items]
 
 
 UPLOADS, DOWNLOADS = "/v2/*/blobs/uploads/_direct/*", "/v2/*/blobs/_edge/*"
+STREAMS = "/v2/*/blobs/uploads/_stream/*"
 
 
-def test_front_door_leads_blobs_to_the_bucket_and_all_else_to_the_api(template: Template) -> None:
-    origins = {
-        each["Id"]: each for each in template.properties("Distribution")["DistributionConfig"]["Origins"]
-    }
+def test_front_door_leads_blobs_to_the_bucket_streams_to_ingest_and_all_else_to_the_api(
+    template: Template,
+) -> None:
+    origins = _origins(template)
     leads = {path: origins[each["TargetOriginId"]] for path, each in _behaviours(template).items()}
-    assert leads.keys() == {"*", UPLOADS, DOWNLOADS}
+    # The first that matches is taken: the default comes last.
+    assert list(leads) == [UPLOADS, STREAMS, DOWNLOADS, "*"]
     assert text(leads["*"]["DomainName"]).startswith("${Api}.execute-api.")
+    assert leads[STREAMS]["DomainName"] == {"Fn::GetAtt": ["IngestEndpoint", "DomainName"]}
     for path in (UPLOADS, DOWNLOADS):
         assert leads[path]["DomainName"] == {"Fn::GetAtt": ["Bucket", "RegionalDomainName"]}
         assert "OriginAccessControlId" in leads[path]
@@ -244,7 +257,7 @@ def test_registry_and_front_door_agree_on_where_blobs_are_pulled_from(template: 
     }
     variables = template.functions()[template.function_in("registry")]["Environment"]["Variables"]
     assert variables["EDGE_PULLS"] == {"Fn::If": ["HasEdgePulls", "on", ""]}
-    (rule,) = template.document["Rules"].values()
+    rule = template.document["Rules"]["EdgePullsNeedTheFrontDoor"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Pulls"}, "edge"]}
     assert [each["Assert"] for each in rule["Assertions"]] == [{"Fn::Equals": [{"Ref": "FrontDoor"}, "on"]}]
 
@@ -263,10 +276,12 @@ def test_uploads_pass_the_edge_functions_and_carry_the_checksum_alone(template: 
 
 
 def test_functions_and_front_door_agree_on_what_proves_it(template: Template) -> None:
-    origins = template.properties("Distribution")["DistributionConfig"]["Origins"]
-    (api,) = [each for each in origins if each["Id"] == "api"]
-    ((name, value),) = [(each["HeaderName"], each["HeaderValue"]) for each in api["OriginCustomHeaders"]]
+    origins = _origins(template)
+    proofs = [origins[name]["OriginCustomHeaders"] for name in ("api", "ingest")]
+    assert proofs[0] == proofs[1]
+    ((name, value),) = [(each["HeaderName"], each["HeaderValue"]) for each in proofs[0]]
     assert name == PROOF_HEADER
+    assert template.ingest()["EnvironmentVariables"]["ORIGIN_SECRET"] == value
     for function in ("registry", "token"):
         variables = template.functions()[template.function_in(function)]["Environment"]["Variables"]
         assert variables["FRONT_DOOR"] == {"Fn::If": ["HasFrontDoor", value, ""]}
@@ -304,10 +319,120 @@ def test_all_of_the_downloads_can_be_left_out(template: Template) -> None:
     optional = {name for name, each in template.resources.items() if each.get("Condition") == "HasEdgePulls"}
     assert optional == {name for name in template.resources if name.startswith("Download")}
     behaviours = template.properties("Distribution")["DistributionConfig"]["CacheBehaviors"]
-    (chosen,) = [each["Fn::If"] for each in behaviours if "Fn::If" in each]
-    assert (chosen[0], chosen[2]) == ("HasEdgePulls", {"Ref": "AWS::NoValue"})
+    assert _conditions(behaviours, "PathPattern")[DOWNLOADS] == "HasEdgePulls"
     referring = {place for name in optional for place, _ in template.references_to(name)}
     assert referring == {"Distribution"}
+
+
+def _conditions(items: list[dict[str, Any]], name: str) -> dict[str, str]:
+    """Under which conditions the items of a list are there at all, by one of their properties."""
+    found = [each["Fn::If"] for each in items if "Fn::If" in each]
+    assert all(absent == {"Ref": "AWS::NoValue"} for _, _, absent in found)
+    return {item[name]: condition for condition, item, _ in found}
+
+
+# ------------------------------------------------------------------ ingest
+INGEST_NAME = "ingest-${AWS::Region}-${${AWS::StackId} split by /, 2}"
+
+
+def test_streams_reach_ingest_as_they_are_under_the_host_that_the_client_named(template: Template) -> None:
+    stream, default = _behaviours(template)[STREAMS], _behaviours(template)["*"]
+    for name in ("OriginRequestPolicyId", "FunctionAssociations", "AllowedMethods", "CachePolicyId"):
+        assert stream[name] == default[name], name
+    origin = _origins(template)["ingest"]["CustomOriginConfig"]
+    assert origin["OriginProtocolPolicy"] == "https-only"
+    # As much as CloudFront gives without a raised quota, and less than the server keeps idle connections.
+    assert origin["OriginReadTimeout"] == 120
+    kept = re.search(r"keepAliveTimeout: (\d+)_000", (ROOT / "functions/ingest/server.js").read_text("utf-8"))
+    assert kept is not None
+    assert origin["OriginKeepaliveTimeout"] < int(kept[1])
+
+
+def test_ingest_is_one_web_function_with_one_revision_behind_one_endpoint(template: Template) -> None:
+    parts = template.of_type(
+        *(f"AWS::Lambda::WebFunction{part}" for part in ("", "Revision", "Endpoint"))
+    ).values()
+    assert len(parts) == 3
+    for part in parts:
+        # By its bare name: a Ref would be its ARN, and says nothing of the order.
+        assert text(part["Properties"]["FunctionName"]) == INGEST_NAME
+        if part["Type"] != "AWS::Lambda::WebFunction":
+            assert part["DependsOn"] == "IngestFunction"
+    assert text(template.document["Outputs"]["IngestFunction"]["Value"]) == INGEST_NAME
+    endpoint = template.properties("IngestEndpoint")
+    assert (endpoint["EndpointType"], endpoint["AuthType"]) == ("HomeRegion", "ApplicationManaged")
+    revision = {"Fn::GetAtt": ["IngestRevision", "RevisionId"]}
+    assert endpoint["RevisionWeights"] == [{"RevisionId": revision, "Weight": 100}]
+
+
+def test_name_of_ingest_fits_in_every_region(template: Template) -> None:
+    guid = "a" * 36
+    name = INGEST_NAME.replace("${${AWS::StackId} split by /, 2}", guid)
+    for region in ("us-gov-west-1", "ap-southeast-7", "eusc-de-east-1", "us-isof-south-1"):
+        assert re.fullmatch(
+            r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}[A-Za-z0-9]", name.replace("${AWS::Region}", region)
+        )
+
+
+def test_ingest_has_the_time_of_a_layer_and_as_many_uploads_as_its_memory_is_measured_for(
+    template: Template,
+) -> None:
+    service = template.ingest()
+    build = template.properties("IngestRevision")["BuildConfig"]
+    assert build["RuntimeConfig"] == {"Runtime": "nodejs24.x"}
+    assert service["TimeoutSeconds"] == 900
+    assert service["MaxConcurrencyPerEnvironment"] == 8
+    measured = (ROOT / "functions/ingest/test/memory.test.js").read_text("utf-8")
+    assert "Array(8)" in measured
+    started = (ROOT / "functions/ingest/test/support/ingest.js").read_text("utf-8")
+    assert f"NODE_OPTIONS: '{service['EnvironmentVariables']['NODE_OPTIONS']}'" in started
+    (group,) = service["TelemetryConfig"]["LoggingConfig"].values()
+    assert template.resources[group["Ref"]]["Type"] == "AWS::Logs::LogGroup"
+
+
+def test_ingest_is_told_exactly_what_it_reads(template: Template) -> None:
+    source = (ROOT / "functions/ingest/settings.js").read_text("utf-8")
+    read = set(re.findall(r"(?:env\.|env, ')([A-Z0-9_]+)", source))
+    # These have defaults that are for tests to change; that one the platform sets.
+    read = {name for name in read if not name.startswith("INGEST_")} - {"AWS_LAMBDA_HTTP_ENDPOINT"}
+    assert template.ingest()["EnvironmentVariables"].keys() == read | {"NODE_OPTIONS"}
+    assert text(template.ingest()["EnvironmentVariables"]["REGISTRY_URL"]).startswith(
+        "https://${Api}.execute-api."
+    )
+
+
+def test_code_of_ingest_is_a_version_of_an_object_that_lies_there_already(template: Template) -> None:
+    code = template.properties("IngestRevision")["BuildConfig"]["CodeConfig"]["S3Object"]
+    assert code == {
+        "Bucket": {"Ref": "IngestCodeBucket"},
+        "Key": {"Ref": "IngestCodeKey"},
+        "VersionId": {"Ref": "IngestCodeVersion"},
+    }
+    rule = template.document["Rules"]["IngestNeedsTheFrontDoorAndItsCode"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Ingest"}, "on"]}
+    asserted = [each["Assert"] for each in rule["Assertions"]]
+    given = [{"Fn::Not": [{"Fn::Equals": [value, "none"]}]} for value in code.values()]
+    assert asserted == [{"Fn::Equals": [{"Ref": "FrontDoor"}, "on"]}, *given]
+    for name in ("IngestCodeBucket", "IngestCodeKey", "IngestCodeVersion"):
+        assert template.document["Parameters"][name]["Default"] == "none"
+    assert template.document["Parameters"]["Ingest"]["Default"] == "off"
+
+
+def test_all_of_ingest_can_be_left_out(template: Template) -> None:
+    conditions = template.document["Conditions"]
+    assert conditions["HasIngest"] == {
+        "Fn::And": [{"Fn::Condition": "HasFrontDoor"}, {"Fn::Equals": [{"Ref": "Ingest"}, "on"]}]
+    }
+    optional = {name for name, each in template.resources.items() if each.get("Condition") == "HasIngest"}
+    assert optional == {name for name in template.resources if name.startswith("Ingest")}
+    assert len(optional) == 5
+    referring = {place for name in optional for place, _ in template.references_to(name)}
+    assert referring - optional == {"Distribution"}
+    config = template.properties("Distribution")["DistributionConfig"]
+    assert _conditions(config["CacheBehaviors"], "PathPattern")[STREAMS] == "HasIngest"
+    assert _conditions(config["Origins"], "Id") == {"ingest": "HasIngest"}
+    variables = template.functions()[template.function_in("registry")]["Environment"]["Variables"]
+    assert variables["INGEST"] == {"Fn::If": ["HasIngest", "on", "off"]}
 
 
 def test_secrets_are_made_once_and_looked_after_every_day(template: Template) -> None:

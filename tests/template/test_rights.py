@@ -80,9 +80,9 @@ def test_each_statement_has_a_name_and_says_what_it_means(template: Template) ->
 
 def test_each_function_has_a_role_of_its_own_with_inline_rights(template: Template) -> None:
     functions = template.functions()
-    roles = [template.role_of(name) for name in functions]
+    roles = [template.role_of(name) for name in (*functions, template.function_in("ingest"))]
     assert sorted(roles) == sorted(template.of_type("AWS::IAM::Role"))
-    assert len(roles) == len(set(roles)) == len(functions)
+    assert len(roles) == len(set(roles)) == len(functions) + 1
     for name, function in functions.items():
         assert not {"Policies", "ManagedPolicyArns"} & function.keys(), name
     for name in roles:
@@ -99,7 +99,7 @@ def test_each_function_has_a_role_of_its_own_with_inline_rights(template: Templa
 def readers_of_secrets(template: Template) -> dict[str, list[Statement]]:
     """Functions that may read a secret, with the statements that say so."""
     found = {}
-    for name in template.functions():
+    for name in (*template.functions(), template.function_in("ingest")):
         readers = [
             s for s in template.rights_of(name) if any(a.startswith(READS_OF_SECRETS) for a in s.actions)
         ]
@@ -123,13 +123,14 @@ def readable(template: Template, folder: str) -> str:
     return target
 
 
-def test_token_may_read_the_signing_key_and_registry_the_upload_keys_and_nobody_anything_else(
+def test_token_may_read_the_signing_key_registry_and_ingest_the_upload_keys_and_nobody_anything_else(
     template: Template,
 ) -> None:
-    readers = {template.function_in(folder) for folder in ("token", "registry")}
+    readers = {template.function_in(folder) for folder in ("token", "registry", "ingest")}
     assert readers_of_secrets(template).keys() == readers
     assert readable(template, "token") == SIGNING_KEY
-    assert readable(template, "registry") == SIGNING_KEY.replace("/signing-key", "/upload-key/*")
+    upload_keys = SIGNING_KEY.replace("/signing-key", "/upload-key/*")
+    assert readable(template, "registry") == readable(template, "ingest") == upload_keys
 
 
 @pytest.mark.parametrize("action", ["ssm:GetParameters", "ssm:GetParametersByPath", "ssm:*", "kms:Decrypt"])
@@ -155,6 +156,9 @@ def test_parameters_in_the_environment_are_those_of_the_roles(template: Template
     registry = template.functions()[template.function_in("registry")]["Environment"]["Variables"]
     assert rights("registry", "ssm:GetParameter") == [text(registry["UPLOAD_KEY_PARAMETER_PREFIX"]) + "/*"]
     assert registry["UPLOAD_KEY_PARAMETER_PREFIX"] == secrets["UPLOAD_KEY_PARAMETER_PREFIX"]
+    ingest = template.ingest()["EnvironmentVariables"]
+    assert rights("ingest", "ssm:GetParameter") == [text(ingest["UPLOAD_KEY_PARAMETER_PREFIX"]) + "/*"]
+    assert ingest["UPLOAD_KEY_PARAMETER_PREFIX"] == secrets["UPLOAD_KEY_PARAMETER_PREFIX"]
     assert rights("secrets", "ssm:PutParameter") == [
         text(secrets["SIGNING_KEY_PARAMETER"]),
         text(secrets["UPLOAD_KEY_PARAMETER_PREFIX"]) + "/*",
@@ -176,14 +180,14 @@ def objects(*prefixes: str) -> set[str]:
     return {f"${{Bucket.Arn}}/{prefix}*" for prefix in prefixes}
 
 
-API, DIRECT, PRESIGNED = (f"{way}/" for way in (Way.API, Way.DIRECT, Way.PRESIGNED))
+API, DIRECT, PRESIGNED, STREAM = (f"{way}/" for way in (Way.API, Way.DIRECT, Way.PRESIGNED, Way.STREAM))
 BUCKET = {"${Bucket.Arn}"}
 
 
 def test_rights_on_the_bucket_are_those_of_a_registry_that_removes_no_blob(template: Template) -> None:
     written = objects(API, CHUNK_PREFIX, MANIFEST_PREFIX, PRESIGNED)
     assert allowed(template, "registry", "s3") == {
-        "GetObject": written | objects(DIRECT),
+        "GetObject": written | objects(DIRECT, STREAM),
         "PutObject": written,
         "AbortMultipartUpload": objects(PRESIGNED),
         "ListMultipartUploadParts": objects(PRESIGNED),
@@ -199,13 +203,25 @@ def test_finalizer_and_sweeper_store_nothing_and_remove_no_manifest(template: Te
         "DeleteObject": objects(DIRECT, PRESIGNED),
         "ListBucket": BUCKET,
     }
-    # HeadObject, by which the sweeper looks whether an announced object is there, is a GetObject.
+    # It asks by a LIST whether an object is there: a HEAD would need the right to read it.
     assert allowed(template, "sweeper", "s3") == {
-        "GetObject": objects(PRESIGNED),
-        "DeleteObject": objects(API, CHUNK_PREFIX, DIRECT, PRESIGNED),
-        "AbortMultipartUpload": objects(PRESIGNED),
+        "DeleteObject": objects(API, CHUNK_PREFIX, DIRECT, PRESIGNED, STREAM),
+        "AbortMultipartUpload": objects(PRESIGNED, STREAM),
         "ListBucket": BUCKET,
+        "ListBucketMultipartUploads": BUCKET,
     }
+
+
+def test_ingest_stores_what_is_streamed_and_can_do_nothing_else(template: Template) -> None:
+    may = {each.sid: each.actions for each in template.rights_of(template.function_in("ingest"))}
+    assert may == {
+        "Log": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "StoreObjects": ["s3:AbortMultipartUpload", "s3:PutObject"],
+        "ReadUploadKeys": ["ssm:GetParameter"],
+        "DecryptUploadKeys": ["kms:Decrypt"],
+    }
+    stored = objects(CHUNK_PREFIX, STREAM)
+    assert allowed(template, "ingest", "s3") == {"AbortMultipartUpload": stored, "PutObject": stored}
 
 
 def test_secrets_alone_writes_the_keys_that_the_front_door_knows(template: Template) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from moorage.domain.digests import Algorithm, Digest
@@ -48,6 +48,7 @@ def test_no_digest_survives_one_changed_or_lost_character(digest: Digest, data: 
     with pytest.raises(DigestInvalid):
         Digest.parse(text[:where] + text[where + 1 :])
     strange = data.draw(st.sampled_from(string.ascii_uppercase + "gz \n\0:/\u0663\uff10é"))
+    assume(strange != text[where])
     with pytest.raises(DigestInvalid):
         Digest.parse(text[:where] + strange + text[where + 1 :])
 

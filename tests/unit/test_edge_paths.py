@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from moorage.domain.blobs import BlobLink, Way, object_key
+from moorage.domain.blobs import NAMED_BY_DIGEST, BlobLink, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.edge_paths import DOWNLOAD_LIFETIME, download_path
 from moorage.domain.names import Repository
@@ -29,13 +29,26 @@ def link(
     return BlobLink(Repository("demo", "team/app"), digest, key, 4, NOW)
 
 
-@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("way", NAMED_BY_DIGEST)
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_a_path_names_key_end_and_object_and_the_mac_covers_them_and_the_method(
     way: Way, algorithm: Algorithm
 ) -> None:
     held = link(way, algorithm)
     signed = f"/v2/demo/team/app/blobs/_edge/b12/{1777863721 + 600}/{held.key}"
+    expected = hmac_sha256(("0f" * 32).encode(), b"GET\n" + signed.encode())
+    assert download_path(BLOBS, held, KEY, NOW) == f"{signed}/{expected}"
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_into_the_key_of_a_streamed_object_its_digest_is_put(algorithm: Algorithm) -> None:
+    held = link(algorithm=algorithm)
+    place, name = f"{'5e' * 16}", "7" * 32
+    held = dataclasses.replace(held, key=f"stream/5e/{'1d' * 16}/{place}/{name}")
+    signed = (
+        f"/v2/demo/team/app/blobs/_edge/b12/{1777863721 + 600}"
+        f"/stream/5e/{'1d' * 16}/{held.digest.encoded}/{place}/{name}"
+    )
     expected = hmac_sha256(("0f" * 32).encode(), b"GET\n" + signed.encode())
     assert download_path(BLOBS, held, KEY, NOW) == f"{signed}/{expected}"
 
@@ -66,7 +79,8 @@ def test_an_object_that_is_not_called_by_the_digest_has_no_path() -> None:
     other = dataclasses.replace(held, digest=Digest.of(b"other"))
     stronger = dataclasses.replace(held, digest=Digest.of(b"blob", Algorithm.SHA512))
     foreign = dataclasses.replace(held, key=f"chunks/{held.key}")
-    for each in (other, stronger, foreign):
+    torn = dataclasses.replace(held, key=f"stream/5e/{'1d' * 16}/{'5e' * 16}")
+    for each in (other, stronger, foreign, torn):
         assert download_path(BLOBS, each, KEY, NOW) is None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from moorage.adapters.memory import MemoryStorage, MemoryTable
 from moorage.bootstrap import registry
-from moorage.domain.blobs import ObjectState, Way, object_key
+from moorage.domain.blobs import NAMED_BY_DIGEST, ObjectState, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import (
     BeingVerified,
@@ -55,7 +55,7 @@ ASKING: dict[str, Callable[[Store], object]] = {
     "manifest": push_manifest,
 }
 asking = pytest.mark.parametrize("ask", ASKING.values(), ids=list(ASKING))
-by_all_ways = pytest.mark.parametrize("way", Way)
+by_all_ways = pytest.mark.parametrize("way", NAMED_BY_DIGEST)
 
 
 def refused(store: Store) -> None:
@@ -107,7 +107,8 @@ def test_what_was_stored_by_any_way_is_settled_by_whoever_asks(
 
 
 @pytest.mark.parametrize(
-    ("opened", "stored"), [(one, other) for one in Way for other in Way if one is not other]
+    ("opened", "stored"),
+    [(one, other) for one in NAMED_BY_DIGEST for other in NAMED_BY_DIGEST if one is not other],
 )
 def test_what_lies_under_another_way_than_its_sessions_is_nobodys(
     store: Store, opened: Way, stored: Way
@@ -366,7 +367,7 @@ def test_the_blobs_of_a_manifest_are_settled_side_by_side(store: Store, way: Way
 def test_more_blobs_than_one_request_settles_are_named_and_settled_by_the_next(store: Store) -> None:
     blobs = contents(130)
     for number, content in enumerate(blobs):
-        store.leave(content, way=list(Way)[number % 3])
+        store.leave(content, way=NAMED_BY_DIGEST[number % 3])
     with pytest.raises(ManifestBlobUnknown) as caught:
         push_manifest(store, *map(Digest.of, blobs))
     assert caught.value.detail == [{"digest": str(Digest.of(content))} for content in blobs[128:]]

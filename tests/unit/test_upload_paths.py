@@ -45,6 +45,13 @@ def test_a_path_names_key_end_repository_and_session_and_the_mac_covers_them_and
     assert path == f"{signed}/{expected}"
 
 
+def test_the_path_of_a_streamed_upload_differs_in_its_way_and_in_the_method_of_its_mac() -> None:
+    path = signed_path(UPLOADS, replace(SESSION, way=Way.STREAM), KEY, NOW)
+    end = 1777863721 + 2 * 3600
+    signed = f"/v2/demo/team/app/blobs/uploads/_stream/b12/{end}/{'1d' * 16}/{'5e' * 16}"
+    assert path == f"{signed}/{hmac_sha256(('0f' * 32).encode(), b'PATCH' + bytes([10]) + signed.encode())}"
+
+
 @given(st.text(), st.binary(min_size=1, max_size=100).map(bytes.hex))
 def test_a_mac_is_hmac_sha256_in_lower_case_hexadecimal(path: str, key: str) -> None:
     path = path.encode(errors="ignore").decode()

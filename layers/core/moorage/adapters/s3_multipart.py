@@ -95,6 +95,22 @@ class S3Multipart:
             raise unavailable("")
         return True
 
+    def unfinished_uploads(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """What is unfinished, page after page."""
+        found: list[tuple[str, str]] = []
+        marker: dict[str, Any] = {}
+        while True:
+            with translated("ListMultipartUploads"):
+                answer: Any = self.client().list_multipart_uploads(
+                    Bucket=self._bucket, Prefix=prefix, **marker
+                )
+            if "IsTruncated" not in answer:
+                raise unavailable("")
+            found += [(each["Key"], each["UploadId"]) for each in answer.get("Uploads", ())]
+            if not answer["IsTruncated"]:
+                return found
+            marker = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """Give up an upload."""
         try:

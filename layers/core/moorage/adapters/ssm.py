@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from moorage.adapters import access
-from moorage.adapters.aws import Patience, create_client, lazy, translated
+from moorage.adapters.aws import Patience, create_client, error_code, lazy, translated
 from moorage.adapters.json_service import JsonService
 from moorage.domain.errors import Unavailable
 from moorage.domain.upload_paths import UploadKey
-from moorage.ports import SecretState, SigningKey
+from moorage.ports import UPLOAD_SLOTS, SecretState, SigningKey
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
 
+_ABSENT = "ParameterNotFound"
 _FORMAT = 1
 
 
@@ -85,6 +88,28 @@ class SsmUploadKey:
         (key,) = _read(self._service(), parameter, "upload key", "key")
         return UploadKey(kid=f"{state.kid}{state.version}", key=key)
 
+    def find_upload_key(self, kid: str) -> UploadKey | None:
+        """The key of that id, if it is the newest of its slot.
+
+        Raises:
+            Unavailable: SSM failed.
+
+        """
+        slot, version = kid[:1], kid[1:]
+        if slot not in UPLOAD_SLOTS:
+            return None
+        try:
+            # Without a version, which would be found as long as SSM keeps it.
+            answer = _get(self._service(), f"{self._prefix}/{slot}")
+        except Unavailable as failure:
+            if isinstance(failure.__cause__, ClientError) and error_code(failure.__cause__) == _ABSENT:
+                return None
+            raise
+        if version != str(answer["Parameter"]["Version"]):
+            return None
+        (key,) = _fields(answer, "upload key", "key")
+        return UploadKey(kid, key)
+
 
 def _read(service: JsonService, parameter: str, what: str, *fields: str) -> list[str]:
     """Fields of a secret as the ``secrets`` function has stored it.
@@ -93,8 +118,15 @@ def _read(service: JsonService, parameter: str, what: str, *fields: str) -> list
         Unavailable: SSM failed, or something else is stored.
 
     """
+    return _fields(_get(service, parameter), what, *fields)
+
+
+def _get(service: JsonService, parameter: str) -> Any:
     with translated("GetParameter"):
-        answer = service.call("GetParameter", {"Name": parameter, "WithDecryption": True})
+        return service.call("GetParameter", {"Name": parameter, "WithDecryption": True})
+
+
+def _fields(answer: Any, what: str, *fields: str) -> list[str]:
     try:
         stored = json.loads(answer["Parameter"]["Value"])
         if stored["v"] == _FORMAT:

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.s3 import AddressingStyle, connect_storage
 from moorage.adapters.ssm import connect_upload_key
-from moorage.domain.blobs import Way
+from moorage.domain.blobs import NAMED_BY_DIGEST, Way
 from moorage.ports import (
     UPLOAD_KEY,
     Accounts,
@@ -26,7 +26,6 @@ from moorage.ports import (
 )
 from moorage.services.authorization import Authorization
 from moorage.services.blobs import BlobAccess
-from moorage.services.direct_uploads import DirectUploads
 from moorage.services.edge_downloads import EdgeDownloads
 from moorage.services.linking import Linking
 from moorage.services.manifests import ManifestAccess
@@ -34,7 +33,9 @@ from moorage.services.presigned_uploads import PresignedUploads
 from moorage.services.referrers import Referrers
 from moorage.services.repositories import RepositoryOpening
 from moorage.services.settling import Settling
-from moorage.services.upload_keys import HeldUploadKey
+from moorage.services.streamed_uploads import StreamedUploads
+from moorage.services.upload_keys import HeldUploadKey, HeldUploadKeys
+from moorage.services.upload_signing import UploadSigning
 from moorage.services.uploads import Uploads
 from moorage.services.verification import TokenVerification
 from moorage.web.call import RegistryServices
@@ -61,6 +62,7 @@ class Settings:
     entrance: Entrance
     upload_key_prefix: str
     edge_pulls: bool
+    ingest: bool
     log_level: str
 
     @classmethod
@@ -77,6 +79,7 @@ class Settings:
             entrance=Entrance(environ.get("REGISTRY_DOMAIN") or None, environ.get("FRONT_DOOR") or None),
             upload_key_prefix=environ.get("UPLOAD_KEY_PARAMETER_PREFIX", ""),
             edge_pulls=environ.get("EDGE_PULLS") == "on",
+            ingest=environ.get("INGEST") == "on",
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -93,6 +96,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
         settings.entrance,
         keys if settings.entrance.front_door else None,
         edge_pulls=settings.edge_pulls,
+        ingest=settings.ingest,
     )
     return lambda_handler(create_application(services), service="registry", log_level=settings.log_level)
 
@@ -105,23 +109,29 @@ def assemble(
     upload_keys: UploadKeySource | None = None,
     *,
     edge_pulls: bool = False,
+    ingest: bool = False,
 ) -> RegistryServices:
     """The use cases over given adapters; with ``upload_keys``, clients may upload through the front door,
-    and with ``edge_pulls`` they pull through it too.
+    with ``ingest`` those too that stream, and with ``edge_pulls`` they pull through it.
     """
     key = HeldUploadKey(upload_keys) if upload_keys else None
     edge = EdgeDownloads(key, clock) if key and edge_pulls else None
     opening = RepositoryOpening(table, clock)
     linking = Linking(table, clock)
-    ways = tuple(way for way in Way if upload_keys or way is not Way.DIRECT)
-    settling = Settling(table, table, table, storage, linking, clock, ways)
+    stored = tuple(way for way in NAMED_BY_DIGEST if upload_keys or way is not Way.DIRECT)
+    settling = Settling(table, table, table, storage, linking, clock, stored)
+    uploads = Uploads(table, table, storage, linking, settling, opening, clock)
+    streamed = None
+    if upload_keys and ingest:
+        streamed = StreamedUploads(uploads, table, linking, HeldUploadKeys(upload_keys), clock)
     return RegistryServices(
         verification=TokenVerification(table, clock),
         blobs=BlobAccess(table, storage, linking, settling, opening, Authorization(table), edge),
-        uploads=Uploads(table, table, storage, linking, settling, opening, clock),
+        uploads=uploads,
         presigned=PresignedUploads(table, table, storage, storage, settling, opening, clock),
         manifests=(manifests := ManifestAccess(table, table, storage, settling, opening, clock)),
         referrers=Referrers(table, manifests),
         entrance=entrance or Entrance(),
-        direct=DirectUploads(key, clock) if key else None,
+        signing=UploadSigning(key, clock) if key else None,
+        streamed=streamed,
     )

@@ -21,6 +21,12 @@ class Way(StrEnum):
     """One PUT of the whole blob to the front door, which lets it through to the store."""
     PRESIGNED = "presigned"
     """One presigned PUT, or presigned parts."""
+    STREAM = "stream"
+    """One PATCH of the whole blob to ``ingest``, which hashes it while it stores it."""
+
+
+NAMED_BY_DIGEST = (Way.API, Way.DIRECT, Way.PRESIGNED)
+"""The ways whose objects have the digest in their keys: of a streamed one it is known only at its end."""
 
 
 class ObjectState(StrEnum):
@@ -93,7 +99,7 @@ class Origin:
 
 
 _KEY = re.compile(
-    rf"(?P<way>{'|'.join(Way)})/(?P<shard>[0-9a-f]{{2}})/(?P<repository>[0-9a-f]{{32}})"
+    rf"(?P<way>{'|'.join(NAMED_BY_DIGEST)})/(?P<shard>[0-9a-f]{{2}})/(?P<repository>[0-9a-f]{{32}})"
     r"/(?P<encoded>[0-9a-f]{64}|[0-9a-f]{128})/(?P<session>[0-9a-f]{32})",
     re.ASCII,
 )

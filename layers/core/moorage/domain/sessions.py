@@ -93,9 +93,10 @@ class UploadSession:
 
     def leaves_behind(self, key: str) -> bool:
         """Whether an object of this session may lie there when it is closed with the one under ``key``: what
-        is stored past the API is not known to whoever links something else.
+        is stored past the API is not known to whoever links something else, and of a streamed upload each
+        attempt stores one.
         """
-        return self.way is not Way.API and not key.endswith(f"/{self.id}")
+        return self.way is Way.STREAM or (self.way is not Way.API and not key.endswith(f"/{self.id}"))
 
     def accepts(self, size: int, content_range: ChunkRange | None) -> None:
         """Check that a body of ``size`` bytes may follow what has been received.
@@ -133,5 +134,7 @@ def require_body_size(size: int) -> None:
     if size > MAX_BODY_SIZE:
         raise BodyTooLarge(
             f"one request carries at most {MAX_BODY_SIZE} bytes; this body has {size}. "
-            "Send the blob in chunks with Content-Range, or make the layer smaller"
+            "Larger layers go straight to the store: let docker keep its images in the containerd store, or "
+            "push with docker buildx build --push, or upload with presigned URLs. Or send the blob in chunks "
+            "with Content-Range"
         )

@@ -1,12 +1,14 @@
 """Signed upload paths: permissions to store one blob, that the front door checks without asking anybody.
 
-    /v2/<name>/blobs/uploads/_direct/<kid>/<expires>/<repository id>/<session>/<mac>
+    /v2/<name>/blobs/uploads/_direct/<kid>/<expires>/<repository id>/<session>/<mac>     one PUT
+    /v2/<name>/blobs/uploads/_stream/<kid>/<expires>/<repository id>/<session>/<mac>     one PATCH, or one PUT
 
 A component that begins with ``_`` is no repository name, so such a path is no other endpoint; its characters
 survive every client's way of adding a digest to it. The MAC covers the method and the whole path before it.
 
-NOTE: a wire format, which ``functions/edge/upload_request.js`` reads: a change needs a new component in place
-of ``_direct`` that the front door knows before the first path of it is signed.
+NOTE: a wire format, which ``functions/edge/upload_request.js`` and ``functions/ingest/paths.js`` read: a
+change needs a new component in place of ``_direct`` or ``_stream``, which those have to know before the first
+path of it is signed.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ SIGNATURE_LIFETIME = timedelta(hours=2)
 LONGEST_UPLOAD = timedelta(hours=12)
 assert SIGNATURE_LIFETIME + LONGEST_UPLOAD <= SESSION_LIFETIME  # noqa: S101 - of constants, at import
 
-_METHOD = "PUT"
+METHODS = {Way.DIRECT: "PUT", Way.STREAM: "PATCH"}
+"""The ways that have signed paths, and what their MACs say of the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,12 @@ class UploadKey:
 
 
 def signed_path(uploads: str, session: UploadSession, key: UploadKey, now: datetime) -> str:
-    """Where the client of ``session`` may PUT its blob; ``uploads`` is the path of its repository's uploads,
-    as the client calls it, with a slash at the end.
+    """Where the client of ``session`` may send its blob, by the way that the session was opened for;
+    ``uploads`` is the path of its repository's uploads, as the client calls it, with a slash at the end.
     """
     expires = int((now + SIGNATURE_LIFETIME).timestamp())
-    path = f"{uploads}_{Way.DIRECT}/{key.kid}/{expires}/{session.repository_id}/{session.id}"
-    return f"{path}/{mac(_METHOD, path, key)}"
+    path = f"{uploads}_{session.way}/{key.kid}/{expires}/{session.repository_id}/{session.id}"
+    return f"{path}/{mac(METHODS[session.way], path, key)}"
 
 
 def mac(method: str, path: str, key: UploadKey) -> str:

@@ -13,6 +13,7 @@ from moorage.ports.clock import Clock
 from moorage.ports.keys import (
     SIGNING_KEY,
     UPLOAD_KEY,
+    UPLOAD_SLOTS,
     EdgeKeys,
     KeyPair,
     KeyPairSource,
@@ -40,6 +41,7 @@ from moorage.ports.storage import MultipartStorage, ObjectHead, Part, PresignedR
 __all__ = [
     "SIGNING_KEY",
     "UPLOAD_KEY",
+    "UPLOAD_SLOTS",
     "Accounts",
     "Blobs",
     "Clock",

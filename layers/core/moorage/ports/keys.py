@@ -80,6 +80,8 @@ class SecretState:
 
 SIGNING_KEY = "signing-key"
 UPLOAD_KEY = "upload-key"
+# The two upload keys take turns.
+UPLOAD_SLOTS = ("a", "b")
 
 
 class SecretStates(Protocol):
@@ -120,6 +122,15 @@ class UploadKeySource(Protocol):
 
         Raises:
             Unavailable: also when there is none.
+
+        """
+
+    def find_upload_key(self, kid: str) -> UploadKey | None:
+        """The key of that id, if it is the newest of its slot; None for any other, as one that was replaced
+        may be known to somebody.
+
+        Raises:
+            Unavailable: that cannot be known.
 
         """
 

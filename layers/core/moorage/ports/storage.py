@@ -95,5 +95,8 @@ class MultipartStorage(Protocol):
         now.
         """
 
+    def unfinished_uploads(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Keys and ids of the uploads below ``prefix`` that were neither completed nor given up."""
+
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """Give up an upload and its parts; one that is not there does not matter."""

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from moorage.ports import SIGNING_KEY, UPLOAD_KEY, PublicKey, SecretState
+from moorage.ports import SIGNING_KEY, UPLOAD_KEY, UPLOAD_SLOTS, PublicKey, SecretState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.ports import Clock, EdgeKeys, KeyPairSource, SecretRecords, SecretWriter
 
-UPLOAD_SLOTS = ("a", "b")
 
 # A token function signs with the key it read up to five minutes ago, and a token lives for five more.
 RETIREMENT = timedelta(days=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from moorage.domain.blobs import BlobLink, Origin, StoredObject, Way, object_prefix
+from moorage.domain.blobs import NAMED_BY_DIGEST, BlobLink, Origin, StoredObject, Way, object_prefix
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import BeingVerified, BlobUploadUnknown, DigestMismatch
 from moorage.domain.names import Repository
@@ -44,7 +44,7 @@ class Settling:
         storage: Storage,
         linking: Linking,
         clock: Clock,
-        ways: Sequence[Way] = tuple(Way),
+        ways: Sequence[Way] = NAMED_BY_DIGEST,
     ) -> None:
         self._blobs = blobs
         self._sessions = sessions

@@ -15,6 +15,7 @@ from datetime import timedelta
 from moorage.domain.blobs import Origin, Way, object_key
 from moorage.domain.errors import Unavailable
 from moorage.domain.names import Repository
+from moorage.domain.receipts import stream_prefix
 from moorage.domain.sessions import SessionState, UploadSession
 from moorage.ports import Clock, MultipartStorage, Sessions, Storage
 from moorage.services.unlinked import UnlinkedObjects
@@ -81,7 +82,8 @@ class Sweeping:
         """Those that a strong read shows to be there, and of which something may be left: the list may be
         behind.
         """
-        read = (self._sessions.find_session(repository, session_id) for repository, session_id in found)
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            read = list(pool.map(lambda each: self._sessions.find_session(*each), found))
         ending = (SessionState.OPEN, SessionState.EXPIRED, SessionState.CLOSED)
         return [session for session in read if session and session.state in ending]
 
@@ -111,16 +113,14 @@ class Sweeping:
             expired = [session for session in expired if self._sessions.expire_session(session)]
         objects = self._stored(repository_id, expired)
         # Linked with something else than it had stored: what lies there without a row is nobody's.
-        left = [key for session in closed if (key := self._left_by(session)) is not None]
-        chunks = [
-            key for session in expired for key in self._storage.list_keys(chunk_prefix(session), _MAX_KEYS)
-        ]
+        left = self._all_of(closed, self._left_by)
+        streamed = [session for session in closed if session.way is Way.STREAM]
+        chunks = self._all_of([*expired, *streamed], self._chunks_of)
         ended = [*expired, *closed]
         if dry_run:
             going = [*self._unlinked.never_linked(objects), *self._unlinked.without_row(left), *chunks]
             return Swept(len(ended), len(going))
-        for session in expired:
-            self._abort(session)
+        self._all_of([*expired, *streamed], self._abort)
         removed = self._unlinked.remove_never_linked(objects) + self._unlinked.remove(left)
         if chunks:
             self._storage.delete(chunks)
@@ -128,27 +128,58 @@ class Sweeping:
             self._sessions.remove_ended_session(session)
         return Swept(len(ended), removed + len(chunks))
 
-    def _left_by(self, session: UploadSession) -> str | None:
-        """The key of the object that a closed session has stored, if it lies there."""
+    def _left_by(self, session: UploadSession) -> Sequence[str]:
+        """The keys of what a closed session has stored, the blob that it was closed with among them."""
+        found = self._streamed_by(session)
         if session.digest is None:
-            return None
-        key = object_key(session.way, session.repository_id, session.digest, session.id)
-        return key if self._storage.head(key) else None
+            return found
+        # A streamed upload that went on in chunks ends as one that came through the API.
+        way = Way.API if session.way is Way.STREAM else session.way
+        return [*found, *self._there(object_key(way, session.repository_id, session.digest, session.id))]
+
+    def _chunks_of(self, session: UploadSession) -> Sequence[str]:
+        return self._storage.list_keys(chunk_prefix(session), _MAX_KEYS)
+
+    def _streamed_by(self, session: UploadSession) -> Sequence[str]:
+        if session.way is not Way.STREAM:
+            return ()
+        return self._storage.list_keys(stream_prefix(session.repository_id, session.id), _MAX_KEYS)
+
+    def _there(self, key: str) -> Sequence[str]:
+        """The key, if an object lies there. By a LIST: who removes objects need not be able to read them."""
+        return self._storage.list_keys(key, 1)
+
+    def _all_of(
+        self, sessions: Sequence[UploadSession], keys_of: Callable[[UploadSession], Sequence[str]]
+    ) -> list[str]:
+        """What ``keys_of`` finds of each session, several at a time."""
+        if not sessions:
+            return []
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            return [key for keys in pool.map(keys_of, sessions) for key in keys]
 
     def _stored(self, repository_id: str, sessions: Sequence[UploadSession]) -> list[str]:
         """The objects that the sessions have stored.
 
         The key of an object begins with its digest, which is known beforehand only where it was announced: so
         for the others the store is asked for all that the repository has, one digest byte after the other.
+        Only streamed objects lie below their session.
         """
-        announced = [
-            object_key(session.way, repository_id, session.announced.digest, session.id)
+        found = [
+            key
             for session in sessions
             if session.announced
+            for key in self._there(
+                object_key(session.way, repository_id, session.announced.digest, session.id)
+            )
         ]
-        found = [key for key in announced if self._storage.head(key)]
+        found += self._all_of(sessions, self._streamed_by)
         others = {session.id for session in sessions if session.announced is None}
-        ways = {session.way for session in sessions if session.announced is None}
+        ways = {
+            Way.API if session.way is Way.STREAM else session.way
+            for session in sessions
+            if session.announced is None
+        }
         prefixes = [f"{way}/{shard}/{repository_id}/" for way in sorted(ways) for shard in _SHARDS]
         if prefixes:
             with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
@@ -157,8 +188,16 @@ class Sweeping:
             found += [key for key in keys if (origin := Origin.parse(key)) and origin.session_id in others]
         return found
 
-    def _abort(self, session: UploadSession) -> None:
+    def _abort(self, session: UploadSession) -> Sequence[str]:
+        """Give up what the session has left unfinished; its keys."""
         announced = session.announced
-        if announced and announced.upload_id:
+        uploads: Sequence[tuple[str, str]] = ()
+        if session.way is Way.STREAM:
+            prefix = stream_prefix(session.repository_id, session.id)
+            uploads = self._multipart.unfinished_uploads(prefix)
+        elif announced and announced.upload_id:
             key = object_key(Way.PRESIGNED, session.repository_id, announced.digest, session.id)
-            self._multipart.abort_multipart(key, announced.upload_id)
+            uploads = [(key, announced.upload_id)]
+        for key, upload_id in uploads:
+            self._multipart.abort_multipart(key, upload_id)
+        return [key for key, _ in uploads]

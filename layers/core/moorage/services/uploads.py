@@ -149,7 +149,11 @@ class Uploads:
             BlobUploadUnknown: see ``find``.
         """
         session = self.find(repository, principal, session_id)
-        if not self._sessions.delete_session(session):
+        # Where the objects of a streamed upload lie is known by its row alone: the sweeper needs it.
+        end = self._sessions.delete_session
+        if session.way is Way.STREAM:
+            end = self._sessions.expire_session
+        if not end(session):
             raise _unknown()
         self._discard(session.chunks)
 
@@ -222,11 +226,13 @@ class Uploads:
             yield body
 
     def _discard(self, chunks: Sequence[Chunk]) -> None:
-        """Remove chunks that nobody needs any more. What is left, the bucket's own rule removes later: the
-        request has done what it was asked for.
+        """Remove chunks that nobody needs any more. What is left, the bucket's own rule removes later, or the
+        sweeper what was streamed: the request has done what it was asked for.
         """
+        keys = [chunk.key for chunk in chunks if chunk.key.startswith(CHUNK_PREFIX)]
         try:
-            self._storage.delete([chunk.key for chunk in chunks])
+            if keys:
+                self._storage.delete(keys)
         except Unavailable as failure:
             _log.warning("chunks were left behind", extra={"chunks": len(chunks)}, exc_info=failure)
 
@@ -237,7 +243,8 @@ def chunk_prefix(session: UploadSession) -> str:
 
 
 def _require_own_way(session: UploadSession) -> None:
-    if session.way is not Way.API:
+    # What is streamed may go on in chunks, here.
+    if session.way not in (Way.API, Way.STREAM):
         raise BlobUploadInvalid("this upload goes to the address that was given when it was begun")
 
 

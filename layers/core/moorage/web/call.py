@@ -11,10 +11,11 @@ from moorage.domain.digests import Digest
 from moorage.domain.errors import BlobUploadUnknown, DigestInvalid, QueryInvalid
 from moorage.domain.names import Repository
 from moorage.services.blobs import BlobAccess
-from moorage.services.direct_uploads import DirectUploads
 from moorage.services.manifests import ManifestAccess
 from moorage.services.presigned_uploads import PresignedUploads
 from moorage.services.referrers import Referrers
+from moorage.services.streamed_uploads import StreamedUploads
+from moorage.services.upload_signing import UploadSigning
 from moorage.services.uploads import Uploads
 from moorage.services.verification import TokenVerification
 from moorage.web.origin import Entrance
@@ -30,8 +31,8 @@ _SESSION_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class RegistryServices:
-    """The use cases behind ``/v2``, and how clients come in. Without ``direct``, uploads go through the API
-    or are presigned.
+    """The use cases behind ``/v2``, and how clients come in. Without ``signing``, uploads go through the API
+    or are presigned; without ``streamed``, so do those of clients that send a PATCH.
     """
 
     verification: TokenVerification
@@ -41,7 +42,8 @@ class RegistryServices:
     manifests: ManifestAccess
     referrers: Referrers
     entrance: Entrance
-    direct: DirectUploads | None = None
+    signing: UploadSigning | None = None
+    streamed: StreamedUploads | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,15 @@ from starlette.routing import Route, Router
 from moorage.domain.addresses import Address
 from moorage.domain.errors import NameInvalid
 from moorage.domain.grants import Action
-from moorage.web import blob_routes, listing_routes, manifest_routes, presigned_routes, upload_routes
+from moorage.domain.receipts import FIELDS as RECEIPT_FIELDS
+from moorage.web import (
+    blob_routes,
+    listing_routes,
+    manifest_routes,
+    presigned_routes,
+    received_routes,
+    upload_routes,
+)
 from moorage.web.authentication import PROTOCOL, Authentication, scope_for
 from moorage.web.call import Call, RegistryServices
 from moorage.web.resource import Handler, NotFound, Resource
@@ -76,6 +84,16 @@ PATHS = (
         "presigned-completion",
         "/v2/{name:path}/blobs/uploads/_presigned/{session}/complete",
         (Endpoint("POST", Action.PUSH, presigned_routes.complete_upload),),
+    ),
+    Path(
+        "received-upload",
+        "/v2/{name:path}/blobs/uploads/_received/" + "/".join(f"{{{field}}}" for field in RECEIPT_FIELDS),
+        (
+            Endpoint("GET", Action.PUSH, received_routes.received_status),
+            Endpoint("PATCH", Action.PUSH, received_routes.append_received),
+            Endpoint("PUT", Action.PUSH, received_routes.finish_received),
+            Endpoint("DELETE", Action.PUSH, received_routes.cancel_received),
+        ),
     ),
     Path(
         "upload",

@@ -11,12 +11,18 @@ from starlette.responses import Response
 
 from moorage.domain.blobs import Way
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import ChunkOutOfOrder, DigestInvalid, NameInvalid, SizeInvalid
-from moorage.domain.ranges import ChunkRange
+from moorage.domain.errors import DigestInvalid, NameInvalid
 from moorage.domain.sessions import UploadSession
+from moorage.domain.upload_paths import METHODS
 from moorage.domain.user_agents import sends_whole_blobs
-from moorage.services.direct_uploads import DirectUploads
 from moorage.web.call import Call
+from moorage.web.upload_answers import (
+    complete_body,
+    content_range,
+    created,
+    session_response,
+    telling_location,
+)
 
 
 def start_upload(call: Call) -> Response:
@@ -27,32 +33,28 @@ def start_upload(call: Call) -> Response:
     digest = call.query("digest")
     if digest is not None:
         link = call.services.uploads.put_whole(
-            call.repository, call.principal, Digest.parse(digest), _complete_body(call)
+            call.repository, call.principal, Digest.parse(digest), complete_body(call)
         )
-        return _created(call, link.digest)
+        return created(call, link.digest)
     algorithm = Algorithm.parse(call.query("digest-algorithm") or Algorithm.SHA256)
-    direct = _direct(call, algorithm)
-    way = Way.DIRECT if direct else Way.API
+    signing = call.services.signing
+    way = _way(call, algorithm) if signing else Way.API
     session = call.services.uploads.start(call.repository, call.principal, algorithm, way)
-    location = direct.location(call.path("blobs/uploads/"), session) if direct else None
-    return _session_response(call, session, HTTPStatus.ACCEPTED, location)
+    signed = signing.location(call.path("blobs/uploads/"), session) if signing and way in METHODS else None
+    return session_response(call, session, HTTPStatus.ACCEPTED, signed)
 
 
 def upload_status(call: Call) -> Response:
     """204 with how much has been received."""
-    return _session_response(call, _session(call), HTTPStatus.NO_CONTENT)
+    return session_response(call, _session(call), HTTPStatus.NO_CONTENT)
 
 
 def append_chunk(call: Call) -> Response:
     """202 once the bytes are stored: a chunk with ``Content-Range``, or a stream without."""
     session = _session(call)
-    body = _complete_body(call)
-    try:
-        session = call.services.uploads.append(session, body, _content_range(call))
-    except ChunkOutOfOrder:
-        _tell_location(call, session.id)
-        raise
-    return _session_response(call, session, HTTPStatus.ACCEPTED)
+    with telling_location(call, session.id):
+        session = call.services.uploads.append(session, complete_body(call), content_range(call))
+    return session_response(call, session, HTTPStatus.ACCEPTED)
 
 
 def finish_upload(call: Call) -> Response:
@@ -61,19 +63,16 @@ def finish_upload(call: Call) -> Response:
     if digest is None:
         raise DigestInvalid("the parameter digest is missing")
     session_id = call.path_session()
-    try:
+    with telling_location(call, session_id):
         link = call.services.uploads.finish(
             call.repository,
             call.principal,
             session_id,
             Digest.parse(digest),
-            _complete_body(call),
-            _content_range(call),
+            complete_body(call),
+            content_range(call),
         )
-    except ChunkOutOfOrder:
-        _tell_location(call, session_id)
-        raise
-    return _created(call, link.digest)
+    return created(call, link.digest)
 
 
 def cancel_upload(call: Call) -> Response:
@@ -82,17 +81,15 @@ def cancel_upload(call: Call) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _direct(call: Call, algorithm: Algorithm) -> DirectUploads | None:
-    """What makes the address of a direct upload, for a client that can use one and has come where one
-    leads.
-    """
-    services, headers = call.services, call.request.headers
-    usable = (
-        algorithm is Algorithm.SHA256
-        and sends_whole_blobs(headers.get("user-agent", ""))
-        and services.entrance.came_through_front_door(call.request)
-    )
-    return services.direct if usable else None
+def _way(call: Call, algorithm: Algorithm) -> Way:
+    """How a client sends its blob best, if it has come by the front door, where the other ways begin."""
+    if not call.services.entrance.came_through_front_door(call.request):
+        return Way.API
+    whole = sends_whole_blobs(call.request.headers.get("user-agent", ""))
+    # The store makes sure of a SHA-256 while it receives, and of no other digest.
+    if whole and algorithm is Algorithm.SHA256:
+        return Way.DIRECT
+    return Way.STREAM if call.services.streamed else Way.API
 
 
 def _mount(call: Call, digest: Digest) -> Response | None:
@@ -103,46 +100,8 @@ def _mount(call: Call, digest: Digest) -> Response | None:
         # A source that cannot exist is answered like one that does not.
         return None
     link = call.services.blobs.mount(call.repository, call.principal, digest, repository)
-    return _created(call, digest) if link else None
+    return created(call, digest) if link else None
 
 
 def _session(call: Call) -> UploadSession:
     return call.services.uploads.find(call.repository, call.principal, call.path_session())
-
-
-def _complete_body(call: Call) -> bytes:
-    """The body, when it is as long as the client announced: a torn one must not become part of a blob."""
-    announced = call.request.headers.get("content-length")
-    if announced is not None and announced != str(len(call.body)):
-        raise SizeInvalid(f"Content-Length announces {announced} bytes; the body has {len(call.body)}")
-    return call.body
-
-
-def _content_range(call: Call) -> ChunkRange | None:
-    header = call.request.headers.get("content-range")
-    # Clients that close an upload with an empty body may still send the range of nothing.
-    return ChunkRange.parse(header) if header and call.body else None
-
-
-def _created(call: Call, digest: Digest) -> Response:
-    return Response(status_code=HTTPStatus.CREATED, headers=call.blob_headers(digest))
-
-
-def _session_response(
-    call: Call, session: UploadSession, status: HTTPStatus, location: str | None = None
-) -> Response:
-    headers = {
-        "Location": location or _location(call, session.id),
-        "Range": f"0-{max(session.offset - 1, 0)}",
-        "Docker-Upload-UUID": session.id,
-    }
-    return Response(status_code=status, headers=headers)
-
-
-def _tell_location(call: Call, session_id: str) -> None:
-    """A client whose chunk is refused goes on from where the upload stands."""
-    call.request.state.error_headers = {"Location": _location(call, session_id)}
-
-
-def _location(call: Call, session_id: str) -> str:
-    return call.path(f"blobs/uploads/{session_id}")

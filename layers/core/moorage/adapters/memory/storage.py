@@ -142,6 +142,11 @@ class MemoryStorage:
             self.put_without_checksum(key, b"".join(held[part.number] for part in parts))
             return True
 
+    def unfinished_uploads(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """What is unfinished."""
+        with self._storage_lock:
+            return sorted(upload for upload in self._uploads if upload[0].startswith(prefix))
+
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """Give up an upload."""
         with self._storage_lock:

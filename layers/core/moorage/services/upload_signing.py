@@ -1,4 +1,4 @@
-"""Direct uploads: one PUT of a whole blob to the front door, which lets it through to the store."""
+"""Signs the addresses of uploads that leave the API: direct ones, and those that are streamed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from moorage.ports import Clock
 from moorage.services.upload_keys import HeldUploadKey
 
 
-class DirectUploads:
-    """Makes the paths that direct uploads go to."""
+class UploadSigning:
+    """Makes the paths that uploads go to, by the way that their session was opened for."""
 
     def __init__(self, key: HeldUploadKey, clock: Clock) -> None:
         self._key = key
         self._clock = clock
 
     def location(self, uploads: str, session: UploadSession) -> str:
-        """The path to which the client of ``session`` may PUT its blob, once it has added the digest;
-        ``uploads`` is the path of its repository's uploads as the client calls it.
+        """The path to which the client of ``session`` may send its blob; ``uploads`` is the path of its
+        repository's uploads as the client calls it.
 
         Raises:
             Unavailable: the upload key cannot be read.
