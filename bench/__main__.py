@@ -1,7 +1,7 @@
 """`python -m bench [PART…]`: measure, print, and keep the figures in results/bench.json.
 
-Parts: warm, start, cloud (throughput and pull), edge, push, stream. Those that are not named keep their last
-figures.
+Parts: warm, start, cloud (throughput and pull), edge, push, stream, decisions, images. Those that are not
+named keep their last figures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import cloud, edge_pull, page, pull, push, start, streamed_push, throughput, warm
+from bench import (
+    cloud,
+    decisions,
+    edge_pull,
+    images,
+    page,
+    pull,
+    push,
+    start,
+    streamed_push,
+    throughput,
+    warm,
+)
 from bench.figures import Figure, Report
 
 Note = Callable[[str], None]
@@ -76,6 +88,8 @@ PARTS: dict[str, Callable[[Note], list[Figure]]] = {
     "edge": _pulls_both_ways,
     "push": _pushes,
     "stream": _streamed_pushes,
+    "decisions": decisions.measure,
+    "images": images.measure,
 }
 
 
@@ -88,7 +102,8 @@ def _merged(figures: Sequence[Figure]) -> Report:
     machine = _machine()
     new = {figure.part: machine for figure in figures}
     kept = [figure for figure in before.figures if figure.part not in new]
-    order = [*(module.PART for module in (warm, start, throughput, pull, edge_pull, push, streamed_push))]
+    modules = (warm, start, throughput, pull, edge_pull, push, streamed_push, decisions, images)
+    order = [*(module.PART for module in modules)]
     return Report(
         {**before.machines, **new}, sorted([*figures, *kept], key=lambda figure: order.index(figure.part))
     )

@@ -22,6 +22,7 @@ from moorage.adapters.dynamodb.secret_records import connect_secret_records
 from moorage.adapters.key_pairs import new_key_pair
 from moorage.domain.blobs import BlobLink
 from moorage.domain.digests import Algorithm, Digest
+from moorage.domain.images import Pushed
 from moorage.domain.names import Repository
 from moorage.ports import ManifestRecord, PublicKey, RepositoryRecord
 from moorage.services.accounts import AccountAdministration
@@ -78,9 +79,9 @@ def requests() -> Iterator[list[Request]]:
 
 
 @contextmanager
-def world() -> Iterator[tuple[Services, list[Request]]]:
-    """The same, and the services that answer to the functions."""
-    services = Services()
+def world(services: Services | None = None) -> Iterator[tuple[Services, list[Request]]]:
+    """The same, and the services that answer to the functions; those given, or plain ones."""
+    services = services or Services()
     kept = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
@@ -170,7 +171,8 @@ def _fill(services: Services) -> tuple[str, ManifestRecord]:
     digest = Digest.of(body, Algorithm.SHA256)
     manifest = ManifestRecord(digest, _MANIFEST_TYPE, len(body), now, body, None, None, None)
     table.put_manifest(repository, manifest, uses=digests, referrer=None)
-    table.put_tag(repository, "v1", digest, now)
+    pushed = Pushed(digest, _MANIFEST_TYPE, len(body), account.link, now)
+    table.put_tags(repository, ["v1"], pushed, lambda _: None)
     return secret, manifest
 
 

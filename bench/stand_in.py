@@ -11,7 +11,7 @@ import re
 import socket
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import urllib3.util.connection
@@ -22,6 +22,7 @@ _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"\r\nx-amz-target: *(\S+)", re.IGNORECASE)
 _SET = re.compile(r"#(\w+) = (?:if_not_exists\(#\w+, )?(:\w+)")
+_ADD = re.compile(r"ADD #(\w+) (:\w+)")
 
 Answer = Callable[[str, bytes], bytes]
 """The body of the answer to a request, from the operation's name and the request's body."""
@@ -36,6 +37,7 @@ class ConversationSocket(socket.socket):
         self._far = far
         self._answer = answer
         self._sent = b""
+        self._coming = memoryview(b"")
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Take a part of a request, and answer the request that it completes."""
@@ -49,7 +51,24 @@ class ConversationSocket(socket.socket):
         self._sent = b""
         target = _TARGET.search(head)
         operation = target[1].rpartition(b".")[2].decode() if target else head.partition(b" ")[0].decode()
-        self._far.sendall(_response(self._answer(operation, body)))
+        self._coming = memoryview(_response(self._answer(operation, body)))
+        self._push()
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """A part of an answer."""
+        self._push()
+        return super().recv(size, flags)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        """The same, into a buffer."""
+        self._push()
+        return super().recv_into(buffer, size, flags)
+
+    def _push(self) -> None:
+        """Send on what there is room for: an answer may be larger than what the system holds for a socket."""
+        if self._coming:
+            with suppress(BlockingIOError):
+                self._coming = self._coming[self._far.send(self._coming, socket.MSG_DONTWAIT) :]
 
     def setsockopt(self, *_: Any) -> None:
         """Nothing: options of TCP, which this is not."""
@@ -115,7 +134,7 @@ class Services:
         known = self._answers.get(body)
         if known is None:
             known = self._act(operation, json.loads(body))
-            if operation in {"GetItem", "Query", "GetParameter"}:
+            if operation in {"GetItem", "BatchGetItem", "Query", "GetParameter"}:
                 self._answers[body] = known
         return known
 
@@ -125,6 +144,11 @@ class Services:
             case "GetItem":
                 row = self._rows.get(_place(request["Key"]))
                 answer = {} if row is None else {"Item": _projected(row, request)}
+            case "BatchGetItem":
+                ((table, batch),) = request["RequestItems"].items()
+                found = [self._rows[place] for key in batch["Keys"] if (place := _place(key)) in self._rows]
+                rows = [_projected(row, batch) for row in found]
+                answer = {"Responses": {table: rows}, "UnprocessedKeys": {}}
             case "Query":
                 rows = [_projected(row, request) for row in self._found(request)]
                 answer = {"Items": rows, "Count": len(rows), "ScannedCount": len(rows)}
@@ -150,6 +174,8 @@ class Services:
             names, values = parameters["ExpressionAttributeNames"], parameters["ExpressionAttributeValues"]
             for name, value in _SET.findall(parameters["UpdateExpression"]):
                 row[names[f"#{name}"]] = values[value]
+            for name, value in _ADD.findall(parameters["UpdateExpression"]):
+                row[names[f"#{name}"]] = _sum(row.get(names[f"#{name}"]), values[value])
 
     def _found(self, request: Any) -> list[dict[str, Any]]:
         values = request["ExpressionAttributeValues"]
@@ -160,6 +186,15 @@ class Services:
 
 def _place(key: Any) -> tuple[str, str]:
     return key["pk"]["S"], key["sk"]["S"]
+
+
+def _sum(before: Any, added: Any) -> Any:
+    """What an update adds to: a set, or a number."""
+    if before is None:
+        return added
+    if "N" in added:
+        return {"N": str(int(before["N"]) + int(added["N"]))}
+    return {"SS": sorted({*before["SS"], *added["SS"]})}
 
 
 def _projected(row: dict[str, Any], request: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _READS = {
     "blob HEAD": "1 strong read",
     "blob GET": "1 strong read and 1 presigned URL",
     "upload POST": "1 strong read and 1 write",
-    "token GET": "1 strong read, 1 query and 1 signature",
+    "token GET": "2 strong reads and 1 signature",
 }
 
 

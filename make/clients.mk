@@ -65,7 +65,7 @@ WITH_CLIENTS = $(AS_ROOT) env PYTHONDONTWRITEBYTECODE=1 CRANE='$(CURDIR)/$(CRANE
 	.venv/bin/python -m
 
 clients: $(DEV_READY) $(EMULATORS_READY) $(INGEST_PACKAGES) $(GO_CLIENTS) $(NEWER_READY) ## real clients against the local cloud (as root; installs them)
-	@make/packages.sh docker.io containerd podman buildah skopeo
+	@make/packages.sh docker.io containerd podman buildah skopeo curl jq
 	@start=$$(date +%s); $(WITH_CLIENTS) pytest -p no:cacheprovider -m 'not nightly' tests/clients; status=$$?; \
 		$(WITH_CLIENTS) tests.clients.matrix && test $$status = 0; status=$$?; \
 		echo "clients: the cases took $$(( $$(date +%s) - start )) s"; exit $$status

@@ -1,5 +1,7 @@
 """What several suites share: the emulators, and the whole local cloud."""
 
+import asyncio
+
 import pytest
 from hypothesis import settings
 
@@ -26,3 +28,13 @@ def local_cloud(tmp_path_factory):
         yield cloud.await_ready()
     finally:
         cloud.stop()
+
+
+@pytest.fixture(scope="module")
+def event_loop():
+    """For modules that make handlers: those take the thread's event loop, or make one that nobody would close."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -1,7 +1,7 @@
 """The figures are of what they say: real answers, every contestant in every round, a table that shows them."""
 
-import asyncio
 import base64
+import http.client
 import json
 import socket
 from dataclasses import replace
@@ -10,25 +10,31 @@ from functools import partial
 import pytest
 import urllib3.util.connection
 
-from bench import edge_pull, figures, page, pull, push, start, streamed_push, throughput, warm
+from bench import (
+    decisions,
+    edge_pull,
+    figures,
+    images,
+    page,
+    pull,
+    push,
+    start,
+    streamed_push,
+    throughput,
+    warm,
+)
 from bench.context import Context
 from bench.figures import Figure, Report, alternating, ratio
-from bench.functions import Request, requests
+from bench.functions import ENVIRONMENT, Request, requests
 from bench.stand_in import Services, network
+from moorage.adapters.dynamodb.table import Table
+from moorage.adapters.dynamodb.writes import update
+from moorage.adapters.keys import Key
 
 FIGURE = Figure("pull", "skopeo copy", "s", (3.0, 1.0, 2.0), "the store")
 MACHINE = {"date": "today", "processor": "p", "processors": "2", "load": "0.1", "python": "3"}
+LISTED = (f"{part[0].upper()}{part[1:]}" for part in (decisions.PART, images.PART))
 REPORT = Report({"pull": MACHINE, "start": MACHINE}, [FIGURE, replace(FIGURE, part="start", unit="")])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def event_loop():
-    """The handlers take the thread's event loop, or make one that nobody would close."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +90,33 @@ def test_conversation_answers_a_request_that_comes_in_parts():
             connection.recv(1, socket.MSG_DONTWAIT)
         connection.sendall(b"bc")
         assert connection.recv(4096).endswith(b"\r\n\r\nDo cba")
+
+
+def test_conversation_gives_an_answer_that_is_larger_than_what_a_socket_holds():
+    content = bytes(range(256)) * 20_000
+    with (
+        network(lambda *_: content),
+        urllib3.util.connection.create_connection(("nowhere", 80)) as connection,
+    ):
+        connection.sendall(b"POST / HTTP/1.1\r\n\r\n")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.read() == content
+
+
+def test_many_rows_are_read_at_once_and_what_is_added_is_there(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    services = Services()
+    with network(services):
+        table = Table("t")
+        for name in ("one", "two"):
+            table.write(update(Key("a", name), "ADD #names :names", names=frozenset({name})))
+        table.write(update(Key("a", "two"), "ADD #names :names", names=frozenset({"more"})))
+        table.write(update(Key("a", "two"), "ADD #number :one", one=1))
+        table.write(update(Key("a", "two"), "ADD #number :one", one=2))
+        found = table.get_all([Key("a", "one"), Key("a", "two"), Key("a", "three")], "names", "number")
+    assert found == [{"names": {"one"}}, {"names": {"two", "more"}, "number": 3}]
 
 
 def test_rounds_alternate():
@@ -153,6 +186,6 @@ def test_page_without_its_marks_is_an_error(monkeypatch, tmp_path):
 
 def test_committed_page_has_a_table_of_every_part():
     text = page.PAGE.read_text("utf-8")
-    measured = (warm, start, throughput, pull, edge_pull, push, streamed_push)
+    measured = (warm, start, throughput, pull, edge_pull, push, streamed_push, decisions, images)
     for part in (module.PART for module in measured):
         assert f"**{part[0].upper()}{part[1:]}**" in text

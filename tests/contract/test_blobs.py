@@ -18,6 +18,7 @@ from tests.contract.samples import (
     connect,
     digest,
     link,
+    make_organisation,
     session,
     stored,
 )
@@ -200,6 +201,7 @@ def test_removed_object_is_gone_and_nothing_else(table):
 def test_link_by_a_session_of_a_repository_that_is_gone_is_refused_and_not_written(table, repository):
     table.create_session(session())
     if repository == "made anew":
+        make_organisation(table, APP.org)
         table.create_repository(RepositoryRecord(APP, "another-id", NOW))
     table.add_reference(link("a").key, APP, digest("a"))
     with pytest.raises(BlobUploadUnknown):

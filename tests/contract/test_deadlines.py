@@ -20,7 +20,7 @@ from tests.contract.faults import (
     dynamodb_error,
     faulty_server,
 )
-from tests.contract.samples import APP, NOW, digest, link, manifest, session
+from tests.contract.samples import APP, NOW, digest, link, manifest, point, session
 
 # A function has 29 s, for several calls.
 LONGEST = 6.0
@@ -36,6 +36,9 @@ ROW = to_item(
         "org": APP.org,
         "image": APP.image,
         "digest": str(digest("standing")),
+        "id": "id-of-the-tag",
+        "version": 1,
+        "tags": "{}",
         "key": "api/standing",
         "store": "s3",
         "size": 1,
@@ -110,7 +113,7 @@ def _batch(asked: dict[str, Any], *, done: bool) -> Answer:
 
 
 CALLS = {
-    "put_tag": (lambda t: t.put_tag(APP, "v1", D, NOW), WriteConflict),
+    "put_tags": (lambda t: point(t, APP, "v1", D, NOW), WriteConflict),
     "delete_tag": (lambda t: t.delete_tag(APP, "v1"), WriteConflict),
     "delete_manifest": (lambda t: t.delete_manifest(APP, D), WriteConflict),
     "put_link": (lambda t: t.put_link(link("a"), closing=session()), WriteConflict),

@@ -22,8 +22,10 @@ from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb import table as dynamodb_table
 from moorage.adapters.s3 import connect_storage
 from moorage.domain.errors import DigestMismatch, Throttled, Unavailable, WriteConflict
+from moorage.domain.image_lists import Order
+from moorage.domain.resources import Kind
 from moorage.domain.sessions import Chunk
-from moorage.ports import ObjectHead, Part, RepositoryRecord
+from moorage.ports import ObjectHead, Part, RepositoryRecord, ResourceName
 from tests.contract.faults import (
     Answer,
     cancelled,
@@ -39,8 +41,13 @@ from tests.contract.samples import (
     ROBOT,
     account_key,
     digest,
+    group,
+    image,
     link,
     manifest,
+    point,
+    policy,
+    record,
     referrer,
     session,
     stored,
@@ -59,13 +66,21 @@ TABLE_CALLS = {
         APP, manifest("a", subject=D), uses=[D], referrer=referrer(D, "a")
     ),
     "find_tag": lambda t: t.find_tag(APP, "v1"),
-    "put_tag": lambda t: t.put_tag(APP, "v1", D, NOW),
+    "put_tags": lambda t: point(t, APP, "v1", D, NOW),
     "delete_tag": lambda t: t.delete_tag(APP, "v1"),
     "delete_manifest": lambda t: t.delete_manifest(APP, D),
     "tags_after": lambda t: t.tags_after(APP, None, 10),
     "tags_of": lambda t: t.tags_of(APP, D),
     "users_of": lambda t: t.users_of(APP, D),
     "referrers": lambda t: t.referrers(APP, D, artifact_type=None, after=None),
+    "find_image": lambda t: t.find_image(APP, "v1"),
+    "find_images": lambda t: t.find_images([(APP, "v1")]),
+    "images_of": lambda t: t.images_of("demo", Order(), None, 10),
+    "images_of_repository": lambda t: t.images_of_repository(APP, descending=False, after=None, limit=10),
+    "newest_images": lambda t: t.newest_images(APP, 1),
+    "replace_metadata": lambda t: t.replace_metadata(image("v1"), {}, NOW),
+    "delete_image": lambda t: t.delete_image(image("v1")),
+    "has_images": lambda t: t.has_images("demo"),
     "find_link": lambda t: t.find_link(APP, D),
     "find_links": lambda t: t.find_links(APP, [D]),
     "add_object": lambda t: t.add_object(stored("api/a")),
@@ -85,17 +100,30 @@ TABLE_CALLS = {
     "expired_sessions": lambda t: t.expired_sessions(NOW, 10),
     "expire_session": lambda t: t.expire_session(session()),
     "remove_ended_session": lambda t: t.remove_ended_session(session()),
-    "create_organisation": lambda t: t.create_organisation("demo", NOW),
-    "organisation_exists": lambda t: t.organisation_exists("demo"),
-    "create_service_account": lambda t: t.create_service_account(ROBOT, "", NOW),
-    "service_accounts": lambda t: t.service_accounts("demo"),
+    "create_organisation": lambda t: t.create_organisation(
+        record(Kind.ORG, "demo"), [group("viewers", ROBOT.link)]
+    ),
+    "find": lambda t: t.find(Kind.ORG, "demo", "demo"),
+    "find_many": lambda t: t.find_many([ResourceName(Kind.GROUP, "demo", "viewers")]),
+    "page": lambda t: t.page(Kind.GROUP, "demo", None, 10),
+    "create": lambda t: t.create(policy("pullers", ROBOT.link)),
+    "replace": lambda t: t.replace(policy("pullers", ROBOT.link), policy("pullers", version=2)),
+    "delete": lambda t: t.delete(policy("pullers", ROBOT.link)),
+    "group_hints": lambda t: t.group_hints(ROBOT.link),
+    "query_group_hints": lambda t: t.query_group_hints("demo"),
+    "policy_hints": lambda t: t.policy_hints([ROBOT.link], Kind.IMAGE, "demo"),
+    "begin_removal": lambda t: t.begin_removal("demo", NOW),
+    "end_removal": lambda t: t.end_removal("demo"),
+    "end_repositories": lambda t: t.end_repositories("demo", 10),
+    "ended_repositories": lambda t: t.ended_repositories("demo", None, 10),
+    "remove_contents": lambda t: t.remove_contents(APP, 10),
+    "remove_organisation_blobs": lambda t: t.remove_organisation_blobs("demo", 10),
+    "forget_repository": lambda t: t.forget_repository(APP),
     "add_key": lambda t: t.add_key(account_key("one")),
     "find_key": lambda t: t.find_key("public"),
-    "keys_of": lambda t: t.keys_of(ROBOT),
-    "revoke_key": lambda t: t.revoke_key(ROBOT, "one"),
-    "add_member": lambda t: t.add_member("demo", "viewers", ROBOT.link),
-    "remove_member": lambda t: t.remove_member("demo", "viewers", ROBOT.link),
-    "groups_of": lambda t: t.groups_of(ROBOT.link),
+    "keys_of": lambda t: t.keys_of(ROBOT.link),
+    "revoke_key": lambda t: t.revoke_key(ROBOT.link, "one"),
+    "note_use": lambda t: t.note_use(account_key("one"), NOW.date()),
     "verification_keys": lambda t: t.verification_keys(),
     "find_state": lambda t: t.find_state("upload-key"),
 }
@@ -139,9 +167,13 @@ def test_every_method_of_every_port_is_tried():
     of_the_table = (
         ports.Repositories,
         ports.Manifests,
+        ports.Images,
         ports.Blobs,
         ports.Sessions,
         ports.Accounts,
+        ports.Resources,
+        ports.OrganisationRemoval,
+        ports.RepositoryRemoval,
         ports.VerificationKeys,
         ports.SecretStates,
     )
@@ -257,7 +289,7 @@ def test_table_that_does_not_answer_is_unavailable_in_time(faulty, table, call):
         let_go.set()
 
 
-@pytest.mark.parametrize("call", ["put_tag", "put_manifest", "create_session"])
+@pytest.mark.parametrize("call", ["put_tags", "put_manifest", "create_session"])
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -273,7 +305,7 @@ def test_table_that_does_not_answer_is_unavailable_in_time(faulty, table, call):
 def test_write_that_is_always_refused_is_given_up(faulty, table, hasty, call, answer, expected):
     # What comes before the transaction: no such row, nothing left of a batch.
     faulty.answers = [answer]
-    if call == "put_tag":
+    if call == "put_tags":
         faulty.answers = [dynamodb_answer({}), answer]
     if call == "put_manifest":
         faulty.answers = [dynamodb_answer({"UnprocessedItems": {}}), answer]

@@ -1,5 +1,3 @@
-from datetime import timedelta
-
 import pytest
 
 from moorage.adapters import keys
@@ -14,6 +12,7 @@ from tests.contract.samples import (
     OTHER_ORG,
     digest,
     manifest,
+    point,
     push,
     referrer,
 )
@@ -66,7 +65,7 @@ def test_more_manifests_than_one_batch_holds_are_all_found(table):
 
 def test_manifest_put_again_keeps_its_first_time_and_its_tags(table):
     (pushed,) = push(table, APP, "a")
-    table.put_tag(APP, "v1", pushed, NOW)
+    point(table, APP, "v1", pushed, NOW)
     table.put_manifest(APP, manifest("a", pushed=LATER), uses=[], referrer=None)
     found = table.find_manifest(APP, pushed)
     assert found.pushed == NOW
@@ -121,8 +120,8 @@ def test_deleted_manifest_is_gone_with_its_tags_and_its_referrer_row(table):
     )
     (kept,) = push(table, APP, "kept")
     for number in range(30):
-        table.put_tag(APP, f"v{number}", digest("a"), NOW)
-    table.put_tag(APP, "kept", kept, NOW)
+        point(table, APP, f"v{number}", digest("a"), NOW)
+    point(table, APP, "kept", kept, NOW)
     assert table.delete_manifest(APP, digest("a"))
     assert table.find_manifest(APP, digest("a")) is None
     assert table.tags_after(APP, None, 100) == ["kept"]
@@ -142,7 +141,7 @@ def test_tag_of_a_deleted_manifest_cannot_be_put(table):
     (pushed,) = push(table, APP, "a")
     table.delete_manifest(APP, pushed)
     with pytest.raises(ManifestUnknown):
-        table.put_tag(APP, "v1", pushed, NOW)
+        point(table, APP, "v1", pushed, NOW)
     assert table.find_tag(APP, "v1") is None
 
 
@@ -152,9 +151,9 @@ def test_everything_about_manifests_leaves_no_row_behind(dynamo_table, rows):
     for _ in range(2):
         dynamo_table.put_manifest(APP, record, uses=[digest(1), digest(2)], referrer=referrer(subject, "a"))
     push(dynamo_table, APP, "b")
-    dynamo_table.put_tag(APP, "v1", digest("a"), NOW)
-    dynamo_table.put_tag(APP, "v1", digest("b"), LATER)
-    dynamo_table.put_tag(APP, "v2", digest("a"), LATER)
+    point(dynamo_table, APP, "v1", digest("a"), NOW)
+    point(dynamo_table, APP, "v1", digest("b"), LATER)
+    point(dynamo_table, APP, "v2", digest("a"), LATER)
     assert len(rows()) == 9
     assert dynamo_table.delete_tag(APP, "v1")
     assert dynamo_table.delete_manifest(APP, digest("a"))
@@ -162,41 +161,9 @@ def test_everything_about_manifests_leaves_no_row_behind(dynamo_table, rows):
     assert rows() == []
 
 
-def test_image_record_behind_a_tag_keeps_its_id_and_counts_its_moves(dynamo_table, rows):
-    first, second = push(dynamo_table, APP, "a", "b")
-
-    def record():
-        (found,) = [row for row in rows() if row["type"] == "tag"]
-        return found
-
-    dynamo_table.put_tag(APP, "v1", first, NOW)
-    made = record()
-    assert (made["version"], made["created"], made["last_modified"]) == (1, NOW.isoformat(), NOW.isoformat())
-    dynamo_table.put_tag(APP, "v1", first, LATER)
-    assert record() == made
-    dynamo_table.put_tag(APP, "v1", second, LATER)
-    moved = record()
-    assert moved == {**made, "digest": str(second), "version": 2, "last_modified": LATER.isoformat()}
-    assert dynamo_table.delete_tag(APP, "v1")
-    dynamo_table.put_tag(APP, "v1", first, LATER + timedelta(days=1))
-    assert record()["id"] != made["id"]
-
-
-def test_image_record_in_memory_keeps_its_id_and_counts_its_moves(memory_table):
-    first, second = push(memory_table, APP, "a", "b")
-    memory_table.put_tag(APP, "v1", first, NOW)
-    made = memory_table._tags[APP]["v1"]
-    memory_table.put_tag(APP, "v1", first, LATER)
-    assert memory_table._tags[APP]["v1"] is made
-    memory_table.put_tag(APP, "v1", second, LATER)
-    moved = memory_table._tags[APP]["v1"]
-    assert (moved.id, moved.created, moved.version) == (made.id, NOW, 2)
-    assert moved.last_modified == LATER
-
-
 def test_row_of_a_tag_lies_where_the_data_model_says(dynamo_table, rows):
     (pushed,) = push(dynamo_table, APP, "a")
-    dynamo_table.put_tag(APP, "v1", pushed, NOW)
+    point(dynamo_table, APP, "v1", pushed, NOW)
     assert {keys.Key(row["pk"], row["sk"]): row["type"] for row in rows()} == {
         keys.manifest(APP, pushed): "manifest",
         keys.tag(APP, "v1"): "tag",

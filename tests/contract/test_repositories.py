@@ -4,10 +4,23 @@ import pytest
 
 from moorage.adapters import keys
 from moorage.adapters.dynamodb.writes import delete
-from moorage.domain.errors import WriteConflict
+from moorage.domain.errors import NameUnknown, WriteConflict
+from moorage.domain.names import Repository
 from moorage.ports import RepositoryRecord
-from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG
+from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG, make_organisation
 from tests.contract.threads import together
+
+
+@pytest.fixture
+def table(table):
+    make_organisation(table, APP.org, OTHER_ORG.org)
+    return table
+
+
+@pytest.fixture
+def dynamo_table(dynamo_table):
+    make_organisation(dynamo_table, APP.org, OTHER_ORG.org)
+    return dynamo_table
 
 
 def test_repository_that_was_never_made_is_none(table):
@@ -25,6 +38,18 @@ def test_repositories_of_other_names_and_organisations_are_apart(table):
     for record in records:
         table.create_repository(record)
     assert [table.find_repository(record.repository) for record in records] == records
+
+
+@pytest.mark.parametrize("organisation", ["absent", "being removed"])
+def test_repository_of_an_organisation_that_is_not_there_is_not_made(table, organisation):
+    if organisation == "being removed":
+        make_organisation(table, "absent")
+        assert table.begin_removal("absent", NOW) == NOW
+    record = RepositoryRecord(Repository("absent", "app"), "one", NOW)
+    with pytest.raises(NameUnknown):
+        table.create_repository(record)
+    assert table.find_repository(record.repository) is None
+    assert table.find_repository_by_id("one") is None
 
 
 def test_repository_that_exists_stays_as_it_is(table):
@@ -49,7 +74,7 @@ def test_repository_made_by_many_at_once_is_one(table):
 def test_repository_is_also_found_by_id_and_a_loser_leaves_no_row(dynamo_table, rows):
     dynamo_table.create_repository(RepositoryRecord(APP, "one", NOW))
     dynamo_table.create_repository(RepositoryRecord(APP, "two", NOW))
-    found = {keys.Key(row["pk"], row["sk"]) for row in rows()}
+    found = {keys.Key(row["pk"], row["sk"]) for row in rows() if "repository" in row["type"]}
     assert found == {keys.repository(APP), keys.repository_by_id("one")}
 
 

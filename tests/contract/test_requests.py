@@ -7,9 +7,11 @@ import pytest
 
 from moorage.adapters import keys
 from moorage.domain.digests import Algorithm
+from moorage.domain.image_lists import Order
 from moorage.domain.names import Repository
-from moorage.domain.principals import VIEWERS
-from moorage.ports import RepositoryRecord
+from moorage.domain.principals import group_link
+from moorage.domain.resources import Kind
+from moorage.ports import RepositoryRecord, ResourceName
 from tests.contract.counting import counted
 from tests.contract.samples import (
     APP,
@@ -18,8 +20,14 @@ from tests.contract.samples import (
     account_key,
     connect,
     digest,
+    group,
     link,
+    make_account,
     manifest,
+    point,
+    policy,
+    push,
+    pushed,
     referrer,
     session,
     stored,
@@ -30,20 +38,21 @@ ADAPTERS = Path(keys.__file__).parent
 
 @pytest.fixture
 def filled(dynamo_table):
+    make_account(dynamo_table)
     dynamo_table.create_repository(RepositoryRecord(APP, session().repository_id, NOW))
     subject = digest("subject")
     dynamo_table.put_manifest(
         APP, manifest("a", subject=subject), uses=[digest("layer")], referrer=referrer(subject, "a")
     )
-    dynamo_table.put_tag(APP, "v1", digest("a"), NOW)
+    push(dynamo_table, APP, "b")
+    point(dynamo_table, APP, "v1", digest("a"), NOW)
     dynamo_table.create_session(session())
     dynamo_table.add_object(stored("api/layer"))
     connect(dynamo_table, link("layer"), session())
     dynamo_table.put_organisation_blob("demo", link("layer"))
-    dynamo_table.create_organisation("demo", NOW)
-    dynamo_table.create_service_account(ROBOT, "", NOW)
     dynamo_table.add_key(account_key("one"))
-    dynamo_table.add_member("demo", VIEWERS, ROBOT.link)
+    dynamo_table.create(group("team", ROBOT.link, query={}))
+    dynamo_table.create(policy("pullers", ROBOT.link))
     return dynamo_table
 
 
@@ -55,15 +64,53 @@ COSTS = {
     "find_links": (lambda t: t.find_links(APP, [digest(n) for n in range(100)]), ["BatchGetItem"]),
     "find_session": (lambda t: t.find_session(APP, "4f2a"), ["GetItem"]),
     "find_key": (lambda t: t.find_key("id-of-robot-one"), ["GetItem"]),
-    "groups_of": (lambda t: t.groups_of(ROBOT.link), ["Query"]),
+    "keys_of": (lambda t: t.keys_of(ROBOT.link), ["Query", "BatchGetItem"]),
+    "note_use": (lambda t: t.note_use(account_key("one"), NOW.date()), ["UpdateItem"]),
+    "find": (lambda t: t.find(Kind.GROUP, "demo", "team"), ["GetItem"]),
+    "find_many": (
+        lambda t: t.find_many([ResourceName(Kind.POLICY, "demo", f"p-{number}") for number in range(100)]),
+        ["BatchGetItem"],
+    ),
+    "page": (lambda t: t.page(Kind.GROUP, "demo", None, 100), ["Query"]),
+    "group_hints": (lambda t: t.group_hints(ROBOT.link), ["Query"]),
+    "query_group_hints": (lambda t: t.query_group_hints("demo"), ["GetItem"]),
+    "policy_hints": (
+        lambda t: t.policy_hints([f"{ROBOT.link}{number}" for number in range(100)], Kind.IMAGE, "demo"),
+        ["BatchGetItem"],
+    ),
     "tags_after": (lambda t: t.tags_after(APP, None, 100), ["Query"]),
     "referrers": (lambda t: t.referrers(APP, digest("subject"), artifact_type=None, after=None), ["Query"]),
     "verification_keys": (lambda t: t.verification_keys(), ["Query"]),
-    "put_tag that points there": (lambda t: t.put_tag(APP, "v1", digest("a"), NOW), ["GetItem"]),
-    "put_tag that is new": (
-        lambda t: t.put_tag(APP, "v2", digest("a"), NOW),
+    "put_tags that points there": (lambda t: point(t, APP, "v1", digest("a"), NOW), ["GetItem"]),
+    "put_tags that is new": (
+        lambda t: point(t, APP, "v2", digest("a"), NOW),
         ["GetItem", "TransactWriteItems"],
     ),
+    "put_tags that moves it": (
+        lambda t: t.put_tags(APP, ["v1"], pushed(digest("b")), lambda _: None),
+        ["GetItem", "TransactWriteItems"],
+    ),
+    "put_tags of several": (
+        lambda t: t.put_tags(APP, ["v1", "v2", "v3"], pushed(digest("a")), lambda _: None),
+        ["BatchGetItem", "TransactWriteItems", "TransactWriteItems"],
+    ),
+    "delete_tag": (lambda t: t.delete_tag(APP, "v1"), ["GetItem", "TransactWriteItems"]),
+    "find_image": (lambda t: t.find_image(APP, "v1"), ["GetItem"]),
+    "images_of": (lambda t: t.images_of("demo", Order(), None, 1_000), ["Query"]),
+    "images_of_repository": (
+        lambda t: t.images_of_repository(APP, descending=True, after=None, limit=1_000),
+        ["Query"],
+    ),
+    "newest_images": (lambda t: t.newest_images(APP, 1), ["Query", "BatchGetItem"]),
+    "replace_metadata": (
+        lambda t: t.replace_metadata(t.find_image(APP, "v1"), {"a": 1}, NOW),
+        ["GetItem", "UpdateItem"],
+    ),
+    "delete_image": (
+        lambda t: t.delete_image(t.find_image(APP, "v1")),
+        ["GetItem", "TransactWriteItems"],
+    ),
+    "has_images that are there": (lambda t: t.has_images("demo"), ["Query"]),
     "put_link": (lambda t: t.put_link(link("layer"), closing=None), ["TransactWriteItems"]),
     "create_repository that exists": (
         lambda t: t.create_repository(RepositoryRecord(APP, "two", NOW)),
@@ -95,22 +142,24 @@ def test_every_row_says_what_it_is(filled, rows):
     assert {(row["type"], row["v"]) for row in rows()} == {
         (kind, keys.VERSION)
         for kind in (
-            "account-key",
             "blob",
             "digest-tag",
             "group",
+            "group-hint",
+            "group-hints",
             "key",
             "manifest",
-            "member",
-            "membership",
             "object",
-            "organisation",
+            "org",
             "organisation-blob",
+            "owner-key",
+            "policy",
+            "policy-hints",
             "reference",
             "referrer",
             "repository",
             "repository-id",
-            "service-account",
+            "serviceaccount",
             "session",
             "tag",
             "use",
@@ -129,8 +178,13 @@ def test_keys_of_the_longest_names_fit_dynamodb():
         keys.use(name, longest, longest),
         keys.link(name, longest),
         keys.referrer(name, longest, "\U0001f600" * 5000, longest),
+        keys.owner_key(f"/org/{'o' * 64}/user/{'o' * 64}@{'d' * 189}", "k" * 64),
+        keys.group_hint(f"/org/{'o' * 64}/user/{'e' * 254}", group_link("o" * 64, "g" * 64), "i" * 36),
+        keys.policy_hints(f"/org/{'o' * 64}/user/{'e' * 254}", Kind.SERVICE_ACCOUNT, "o" * 64),
         keys.reference(f"api/ab/{'r' * 36}/{longest.encoded}/{'s' * 32}", name, longest),
     ]
+    indexed = [keys.image_by_name(name, text), keys.image_by_change(name, text, NOW)]
+    assert max(len(key.encode()) for each in indexed for key in each.values()) <= 1024
     assert max(len(key.pk.encode()) for key in made) <= 2048
     assert max(len(key.sk.encode()) for key in made) <= 1024
 

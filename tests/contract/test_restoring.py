@@ -18,7 +18,7 @@ from moorage.adapters.key_pairs import new_key_pair
 from moorage.adapters.ssm import connect_secret_writer, connect_signing_key
 from moorage.services.secrets import SecretNames, Secrets
 from tests.contract.conftest import ROOT
-from tests.contract.samples import APP, NOW, ROBOT, account_key, digest, push
+from tests.contract.samples import APP, NOW, account_key, digest, make_account, point, push
 
 
 def documented() -> list[list[str]]:
@@ -116,7 +116,7 @@ def keys_fit(table, parameter: str) -> bool:
 
 
 @pytest.mark.usefixtures("aws")
-def test_table_is_as_it_was_under_its_own_name_and_tokens_can_be_verified(line):
+def test_table_is_as_it_was_under_its_own_name_and_tokens_can_be_verified(line, table_definition):
     name = line._table
     table = connect_table(name)
     clock = [datetime.now(UTC)]
@@ -129,11 +129,10 @@ def test_table_is_as_it_was_under_its_own_name_and_tokens_can_be_verified(line):
         lifetime=timedelta(days=30),
     )
     secrets.ensure()
-    table.create_organisation("demo", NOW)
-    table.create_service_account(ROBOT, "", NOW)
+    make_account(table)
     table.add_key(account_key("one"))
     push(table, APP, "a")
-    table.put_tag(APP, "v1", digest("a"), NOW)
+    point(table, APP, "v1", digest("a"), NOW)
 
     commands = [words for words in documented() if words[1] == "dynamodb"]
     # The emulator knows no past: what happens after this would have happened after the time that is named.
@@ -151,8 +150,10 @@ def test_table_is_as_it_was_under_its_own_name_and_tokens_can_be_verified(line):
     made = line.client.describe_table(TableName=name)["Table"]
     assert made["DeletionProtectionEnabled"]
     assert made["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    (index,) = made["GlobalSecondaryIndexes"]
-    assert (index["IndexName"], index["Projection"]["ProjectionType"]) == ("gsi1", "KEYS_ONLY")
+    found = {each["IndexName"]: each["Projection"] for each in made["GlobalSecondaryIndexes"]}
+    assert found == {
+        each["IndexName"]: each["Projection"] for each in table_definition["GlobalSecondaryIndexes"]
+    }
     ttl = line.client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "ttl")
     backups = line.client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]

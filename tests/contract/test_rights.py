@@ -10,18 +10,18 @@ import pytest
 
 from moorage.adapters.dynamodb.secret_records import DynamoSecretRecords
 from moorage.domain.errors import RegistryError
-from moorage.domain.principals import VIEWERS
 from moorage.ports import PublicKey, RepositoryRecord, SecretState
 from tests.contract.samples import (
     APP,
     LATER,
     NOW,
-    ROBOT,
     account_key,
     connect,
     digest,
     link,
+    make_account,
     manifest,
+    point,
     referrer,
     stored,
 )
@@ -37,16 +37,23 @@ IN_A_TRANSACTION = {
 # Of the ports that only an administrator's own credentials serve.
 BY_PEOPLE = {
     "create_organisation",
-    "organisation_exists",
-    "create_service_account",
-    "service_accounts",
+    "page",
+    "create",
+    "replace",
+    "delete",
+    "begin_removal",
+    "end_removal",
+    "end_repositories",
+    "ended_repositories",
+    "remove_contents",
+    "remove_organisation_blobs",
+    "forget_repository",
     "add_key",
     "keys_of",
     "revoke_key",
-    "add_member",
-    "remove_member",
 }
-BY_TOKEN = {"find_key", "groups_of"}
+DECIDING = {"find", "find_many", "group_hints", "query_group_hints", "policy_hints"}
+BY_TOKEN = {"find_key", "note_use"} | DECIDING
 BY_SWEEPER = {
     "expired_sessions",
     "find_session",
@@ -68,10 +75,20 @@ BY_FINALIZER = {
     "find_organisation_blob",
     "put_organisation_blob",
 }
+BY_MANAGEMENT = {
+    "find_image",
+    "images_of",
+    "images_of_repository",
+    "newest_images",
+    "replace_metadata",
+    "delete_image",
+    "has_images",
+}
 BY_REGISTRY = (
     TABLE_CALLS.keys()
     - BY_PEOPLE
-    - {"find_key", "find_repository_by_id", "remove_object"}
+    - BY_MANAGEMENT
+    - {"find_key", "note_use", "find_repository_by_id", "remove_object"}
     - {"expired_sessions", "expire_session", "remove_ended_session"}
 )
 
@@ -88,7 +105,7 @@ def rows_of(operation: str, request: dict[str, Any]) -> list[tuple[str, str]]:
         ((_, reads),) = request["RequestItems"].items()
         return [(operation, key["pk"]["S"]) for key in reads["Keys"]]
     if operation == "Query":
-        assert request["KeyConditionExpression"].startswith(("#pk = :pk", "#gsi1pk = :pk"))
+        assert request["KeyConditionExpression"].startswith(("#pk = :pk", "#gsi1pk = :pk", "#gsi2pk = :pk"))
         return [(operation, request["ExpressionAttributeValues"][":pk"]["S"])]
     return [(operation, _partition_key(request))]
 
@@ -116,15 +133,13 @@ def asked(client):
 @pytest.fixture
 def filled(dynamo_table):
     """A table in which every call finds something to do."""
-    dynamo_table.create_organisation("demo", NOW)
-    dynamo_table.create_service_account(ROBOT, "", NOW)
+    make_account(dynamo_table)
     dynamo_table.add_key(account_key("one"))
-    dynamo_table.add_member("demo", VIEWERS, ROBOT.link)
     subject = digest("a")
     dynamo_table.put_manifest(
         APP, manifest("a", subject=subject), uses=[digest("b")], referrer=referrer(subject, "a")
     )
-    dynamo_table.put_tag(APP, "v1", digest("a"), NOW)
+    point(dynamo_table, APP, "v1", digest("a"), NOW)
     dynamo_table.add_object(stored("api/a"))
     dynamo_table.add_reference("api/a", APP, digest("a"))
     connect(dynamo_table, link("a", key="api/another"))
@@ -180,6 +195,20 @@ def test_secrets_may_do_what_its_port_does(dynamo_table, template):
         assert records.find_bootstrap() is not None
     assert [each for each in found if not template.may("secrets", *each)] == []
     assert_no_more_than(template, set(found), "secrets")
+
+
+def test_management_may_do_what_images_take(filled, template):
+    assert filled.create_repository(RepositoryRecord(APP, "one", NOW)).id == "one"
+    calls = {
+        **{name: TABLE_CALLS[name] for name in BY_MANAGEMENT},
+        "has_images that knows of none": lambda table: table.has_images("acme"),
+        "delete_image that stands": lambda table: table.delete_image(table.find_image(APP, "v1")),
+    }
+    for name, call in calls.items():
+        with asked(filled._table.client()) as found, suppress(RegistryError):
+            call(filled)
+        assert found, name
+        assert [each for each in found if not template.may("management", *each)] == [], name
 
 
 def assert_no_more_than(template: Template, used: set[tuple[str, str]], folder: str) -> None:

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from moorage.adapters import keys
 from moorage.adapters.memory import MemoryTable
 from moorage.domain.errors import ManifestUnknown
-from tests.contract.samples import APP, LATER, NOW, OTHER_IMAGE, OTHER_ORG, digest, manifest, push
+from tests.contract.samples import (
+    APP,
+    LATER,
+    NOW,
+    OTHER_IMAGE,
+    OTHER_ORG,
+    digest,
+    manifest,
+    point,
+    push,
+    pushed,
+)
 
 TAGS = ["0", "1.0", "1.0-a", "1.0.1", "A", "Z_", "_x", "a", "a-", "a.", "ab", "latest", "z" * 128, "z" * 127]
 
@@ -22,7 +33,7 @@ def test_tag_that_was_never_put_is_none(table):
 def test_tag_points_where_it_was_put_in_its_repository_only(table):
     for repository in (APP, OTHER_IMAGE, OTHER_ORG):
         push(table, repository, "a")
-    table.put_tag(APP, "v1", digest("a"), NOW)
+    point(table, APP, "v1", digest("a"), NOW)
     assert table.find_tag(APP, "v1") == digest("a")
     assert table.find_tag(APP, "V1") is None
     assert table.find_tag(OTHER_IMAGE, "v1") is None
@@ -33,15 +44,15 @@ def test_tag_points_where_it_was_put_in_its_repository_only(table):
 def test_tag_of_a_manifest_of_another_repository_is_refused(table):
     push(table, OTHER_ORG, "a")
     with pytest.raises(ManifestUnknown):
-        table.put_tag(APP, "v1", digest("a"), NOW)
+        point(table, APP, "v1", digest("a"), NOW)
     assert table.tags_after(APP, None, 10) == []
 
 
 def test_tag_that_cannot_move_stays(table):
     push(table, APP, "a")
-    table.put_tag(APP, "v1", digest("a"), NOW)
+    point(table, APP, "v1", digest("a"), NOW)
     with pytest.raises(ManifestUnknown):
-        table.put_tag(APP, "v1", digest("absent"), LATER)
+        point(table, APP, "v1", digest("absent"), LATER)
     assert table.find_tag(APP, "v1") == digest("a")
     assert table.tags_of(APP, digest("a")) == ["v1"]
     assert table.tags_of(APP, digest("absent")) == []
@@ -50,7 +61,7 @@ def test_tag_that_cannot_move_stays(table):
 def test_moved_tag_belongs_to_its_new_manifest_only(table):
     push(table, APP, "a", "b")
     for target in ("a", "b", "a", "a", "b"):
-        table.put_tag(APP, "v1", digest(target), NOW)
+        point(table, APP, "v1", digest(target), NOW)
     assert table.find_tag(APP, "v1") == digest("b")
     assert table.tags_of(APP, digest("a")) == []
     assert table.tags_of(APP, digest("b")) == ["v1"]
@@ -60,8 +71,8 @@ def test_moved_tag_belongs_to_its_new_manifest_only(table):
 
 def test_tag_is_deleted_once_and_leaves_its_manifest(table):
     push(table, APP, "a")
-    table.put_tag(APP, "v1", digest("a"), NOW)
-    table.put_tag(APP, "v2", digest("a"), NOW)
+    point(table, APP, "v1", digest("a"), NOW)
+    point(table, APP, "v2", digest("a"), NOW)
     assert table.delete_tag(APP, "v1") is True
     assert table.delete_tag(APP, "v1") is False
     assert table.tags_of(APP, digest("a")) == ["v2"]
@@ -72,7 +83,7 @@ def test_tags_come_in_ascii_order_and_each_once_whatever_the_page(table):
     push(table, APP, "a")
     shuffled = random.Random(7).sample(TAGS, len(TAGS))
     for tag in shuffled:
-        table.put_tag(APP, tag, digest("a"), NOW)
+        point(table, APP, tag, digest("a"), NOW)
     assert table.tags_of(APP, digest("a")) == sorted(TAGS)
     for size in (1, 2, 5, len(TAGS), 1000):
         visited: list[str] = []
@@ -104,7 +115,7 @@ ODD_PLACES = [
 def test_tags_after_any_text_are_those_greater_than_it(table):
     push(table, APP, "a")
     for tag in TAGS:
-        table.put_tag(APP, tag, digest("a"), NOW)
+        point(table, APP, tag, digest("a"), NOW)
     found = {last: table.tags_after(APP, last, 100) for last in ODD_PLACES}
     assert found == {last: sorted(tag for tag in TAGS if tag > last) for last in ODD_PLACES}
 
@@ -112,7 +123,7 @@ def test_tags_after_any_text_are_those_greater_than_it(table):
 @pytest.mark.parametrize("limit", [0, -1])
 def test_tags_up_to_none_are_none(table, limit):
     push(table, APP, "a")
-    table.put_tag(APP, "v1", digest("a"), NOW)
+    point(table, APP, "v1", digest("a"), NOW)
     assert table.tags_after(APP, None, limit) == []
 
 
@@ -131,7 +142,7 @@ def test_paging_through_any_tags_visits_each_once(tags, size):
     table = MemoryTable()
     push(table, APP, "a")
     for tag in tags:
-        table.put_tag(APP, tag, digest("a"), NOW)
+        point(table, APP, tag, digest("a"), NOW)
     visited: list[str] = []
     last: str | None = None
     while page := table.tags_after(APP, last, size):
@@ -159,10 +170,11 @@ def test_both_tables_answer_alike_to_any_sequence_of_calls(dynamo_table, memory_
     for _ in range(25):
         name, tag = choose.choice("abc"), choose.choice(["v1", "v2", "latest"])
         when = choose.choice([NOW, LATER])
+        moving = {"tags": [tag], "pushed": pushed(digest(name), when), "may_move": lambda _: None}
         calls: list[tuple[str, dict[str, Any]]] = [
             ("put_manifest", {"manifest": manifest(name), "uses": [], "referrer": None}),
-            ("put_tag", {"tag": tag, "digest": digest(name), "now": when}),
-            ("put_tag", {"tag": tag, "digest": digest(name), "now": when}),
+            ("put_tags", moving),
+            ("put_tags", moving),
             ("delete_tag", {"tag": tag}),
             ("delete_manifest", {"digest": digest(name)}),
         ]

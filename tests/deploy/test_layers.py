@@ -65,7 +65,7 @@ def test_dependencies_are_those_of_the_lock_file_and_no_more(dependencies: Path)
     assert megabytes(dependencies) < 45
 
 
-def test_functions_are_their_handlers_alone_and_secrets_has_what_signs_for_all_regions(stack: Stack) -> None:
+def test_functions_are_their_handlers_alone_but_for_those_with_packages_of_their_own(stack: Stack) -> None:
     packages = {
         folder.name: {path.name for path in folder.iterdir()}
         for folder in (stack.folder / "build").glob("*Function")
@@ -75,4 +75,7 @@ def test_functions_are_their_handlers_alone_and_secrets_has_what_signs_for_all_r
     assert {name for name in secrets if not name.endswith(".dist-info")} == {
         *("handler.py", "awscrt", "_awscrt.abi3.so", "__pycache__")
     }
+    management = {name for name in packages.pop("ManagementFunction") if not name.endswith(".dist-info")}
+    assert {"handler.py", "fastapi", "pydantic", "pydantic_core"} <= management
+    assert not management & {"starlette", "anyio", "typing_extensions.py", "botocore"}
     assert set(map(frozenset, packages.values())) == {frozenset({"handler.py"})}

@@ -49,6 +49,7 @@ keys = {}
 for org, name, groups in (("demo", "robot", ["superusers"]), ("other", "robot", ["superusers"])):
     accounts.create_organisation(org)
     keys[org] = accounts.add_key(accounts.create_service_account(org, name, groups=groups), "ci").secret
+keys["fresh"] = accounts.add_key(accounts.create_service_account("other", "fresh"), "ci").secret
 print(json.dumps(keys))
 """
 

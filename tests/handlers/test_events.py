@@ -24,6 +24,7 @@ CONFIG = b"{}"
 
 # The events of the other function are tested beside its stores in memory; here it makes the keys.
 FUNCTION_OF = {
+    "http-api-management": "management",
     "http-api-registry": "registry",
     "http-api-token": "token",
     "cloudformation": "secrets",
@@ -217,6 +218,29 @@ def test_random_bytes_arrive_whole_whatever_the_gateway_calls_them(
     put |= {"body": content.decode(), "isBase64Encoded": False}
     put["headers"]["content-length"] = str(len(content))
     assert_ours(functions.call("registry", put), 201)
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("name", ["http-api-management-get", "http-api-management-put"])
+def test_wrong_key_manages_nothing(functions: Functions, name: str) -> None:
+    answer = functions.call("management", event(name))
+    assert_ours(answer, 401)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_policy_is_put_and_listed(functions: Functions, key: str) -> None:
+    mine = {"authorization": f"Bearer {key}"}
+    put = functions.call("management", request("http-api-management-put", headers=mine))
+    assert_ours(put, 201)
+    assert put.headers["location"] == "/org/demo/policy/pullers"
+    again = functions.call("management", request("http-api-management-put", headers=mine))
+    assert_ours(again, 200)
+    listed = functions.call("management", request("http-api-management-get", headers=mine))
+    assert_ours(listed, 200)
+    (pullers,) = [each for each in listed.json()["items"] if each["origin"] == "default"]
+    assert pullers["bindings"] == [
+        {"permissions": ["pull"], "principalLinks": ["/org/demo/serviceaccount/robot"]}
+    ]
 
 
 @pytest.mark.usefixtures("key")

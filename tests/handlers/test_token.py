@@ -97,14 +97,24 @@ def test_the_events_of_both_dialects_work_with_a_real_key(desk: Desk) -> None:
 
 
 def test_a_token_costs_two_reads_once_the_signing_key_is_held(desk: Desk) -> None:
+    # The first use of a day is noted.
     assert desk.get("scope=repository:demo/app:pull").status == 200
+    two = ["dynamodb.GetItem", "dynamodb.BatchGetItem"]
     for query, sent in (
         ("", ["dynamodb.GetItem"]),
-        ("scope=repository:demo/app:pull", ["dynamodb.GetItem", "dynamodb.Query"]),
-        ("scope=repository:demo/app:*&scope=repository:demo/b:*", ["dynamodb.GetItem", "dynamodb.Query"]),
+        ("scope=repository:demo/app:pull", two),
+        ("scope=repository:demo/app:*&scope=repository:demo/b:*", two),
     ):
         assert desk.get(query).status == 200
         assert desk.functions.sent == sent
+
+
+def test_the_first_use_of_a_key_in_a_day_costs_a_write(desk: Desk) -> None:
+    first = desk.get("scope=repository:other/app:pull", "fresh")
+    assert first.status == 200
+    assert desk.functions.sent.count("dynamodb.UpdateItem") == 1
+    assert desk.get("scope=repository:other/app:pull", "fresh").status == 200
+    assert "dynamodb.UpdateItem" not in desk.functions.sent
 
 
 def test_what_is_no_key_asks_nothing_of_aws(desk: Desk) -> None:

@@ -171,7 +171,8 @@ def test_content_without_a_checksum_that_is_long_waits_for_the_finalizer(without
     waiting = name(without_checksums, "demo/long", "v1", LARGE, LARGE)
     assert waiting.status == 503
     assert int(waiting.headers["Retry-After"]) > 0
-    assert without_checksums.request("GET", "demo/long", f"blobs/{digest_of(LARGE)}").status == 503
+    # On a busy machine the finalizer may be done by now.
+    assert without_checksums.request("GET", "demo/long", f"blobs/{digest_of(LARGE)}").status in (503, 307)
     await_blob(without_checksums, "demo/long", LARGE)
     assert name(without_checksums, "demo/long", "v1", LARGE, LARGE).status == 201
     assert without_checksums.pull("demo/long", "v1")[1] == LARGE

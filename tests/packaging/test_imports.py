@@ -34,6 +34,16 @@ LAYERS: dict[str, set[str]] = {
         "mangum",
         "starlette",
     },
+    "web/management": {
+        "moorage",
+        "moorage.domain",
+        "moorage.ports",
+        "moorage.services",
+        "moorage.web",
+        "fastapi",
+        "pydantic",
+        "starlette",
+    },
     "adapters": {
         "moorage.adapters",
         "moorage.domain",
@@ -92,8 +102,10 @@ def forbidden(source: str, package: str, allowed: set[str]) -> set[str]:
 
 
 def modules(layer: str) -> list[Path]:
-    path = LIBRARY / layer
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+    """Its modules, without those of a layer inside it."""
+    inner = [LIBRARY / other for other in LAYERS if other.startswith(f"{layer}/")]
+    found = sorted((LIBRARY / layer).rglob("*.py"))
+    return [path for path in found if not any(path.is_relative_to(each) for each in inner)]
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -122,7 +134,14 @@ def test_an_outward_arrow_is_found(source: str, name: str) -> None:
 
 
 def test_every_module_of_the_library_belongs_to_a_layer() -> None:
-    known = {*LAYERS, "bootstrap", "admin.py", "__init__.py", "py.typed", "__pycache__"}
+    known = {
+        *(layer.partition("/")[0] for layer in LAYERS),
+        "bootstrap",
+        "admin.py",
+        "__init__.py",
+        "py.typed",
+        "__pycache__",
+    }
     assert {path.name for path in LIBRARY.iterdir()} <= known
 
 
@@ -178,6 +197,11 @@ def test_token_never_loads_the_object_store() -> None:
     ]
     assert "moorage.adapters.s3" not in used
     assert "moorage.adapters.ssm" in used
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if name != "management"])
+def test_only_management_loads_the_framework_that_describes_its_api(function: str) -> None:
+    assert not packages(start(function)["imported"]) & {"fastapi", "pydantic"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

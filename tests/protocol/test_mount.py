@@ -2,8 +2,8 @@
 
 import pytest
 
-from moorage.domain.policies import Deny
-from moorage.services.authorization import Authorization
+from moorage.services import authorization
+from tests.contract.samples import policy
 from tests.protocol.sample import (
     ABSENT,
     BLOB,
@@ -115,17 +115,12 @@ def test_the_same_questions_are_asked_of_the_store_for_an_unreadable_source_as_f
     assert calls[0] == calls[1]
 
 
-def test_a_source_that_the_principal_may_not_pull_looks_exactly_like_an_absent_one(
-    world, headers, monkeypatch
-):
-    decide = Authorization._decide
-
-    def but_not_from_there(self, principal, groups, permission, repository):
-        return (
-            Deny("no") if repository.name == NAME else decide(self, principal, groups, permission, repository)
-        )
-
-    monkeypatch.setattr(Authorization, "_decide", but_not_from_there)
+def test_a_source_that_the_principal_may_not_pull_looks_exactly_like_an_absent_one(world):
+    world.add_account("demo", "pusher")
+    target = {"kind": "image", "spec": {"terms": [{"op": "=", "property": "repository", "value": "target"}]}}
+    spec = policy("pushers", "/org/demo/serviceaccount/pusher", permission="create").spec
+    world.table.create(policy("pushers", spec={**spec, "target": None, "targetQuery": target}))
+    headers = world.auth("demo/pusher", f"repository:{TARGET}:pull,push")
     for source in (NAME, None):
         assert answer(mount(world, headers, DIGEST, source)) == answer(mount(world, headers, ABSENT, source))
     require_error(world.registry.head(f"/v2/{TARGET}/blobs/{DIGEST}", headers=headers), 404)
@@ -174,3 +169,17 @@ def test_two_different_mounts_at_once_are_refused(world, headers):
         f"/v2/{TARGET}/blobs/uploads/?mount={DIGEST}&mount={LONG}&from={NAME}", headers=headers
     )
     require_error(response, 400)
+
+
+def test_where_it_would_take_long_to_decide_which_source_may_be_read_the_blob_is_uploaded(
+    world, headers, monkeypatch
+):
+    world.add_account("demo", "robot")
+    world.table.create(policy("robot", "/org/demo/serviceaccount/robot", permission="create"))
+    robot = world.auth("demo/robot", f"repository:{TARGET}:pull,push")
+    require_success(mount(world, robot), 201)
+    require_success(
+        world.registry.delete(f"/v2/{TARGET}/blobs/{DIGEST}", headers=world.all_of("demo/admin", TARGET)), 202
+    )
+    monkeypatch.setattr(authorization, "EFFORT_MAX", 0)
+    require_session(world, robot, mount(world, robot))

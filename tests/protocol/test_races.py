@@ -50,15 +50,15 @@ def test_a_tag_that_moves_while_it_is_pulled_is_found_where_it_has_moved_to(worl
 
 def test_a_manifest_that_is_deleted_while_it_is_pushed_is_there_in_the_end(world):
     headers = prepared(world)
-    put_tag = world.table.put_tag
+    put_tags = world.table.put_tags
     deleted: list[bool] = []
 
-    def interrupted(repository, tag, digest, now):
+    def interrupted(repository, tags, pushed, may_move):
         if not deleted:
-            deleted.append(world.table.delete_manifest(repository, digest))
-        return put_tag(repository, tag, digest, now)
+            deleted.append(world.table.delete_manifest(repository, pushed.digest))
+        return put_tags(repository, tags, pushed, may_move)
 
-    world.table.put_tag = interrupted
+    world.table.put_tags = interrupted
     push_manifest(world, headers, IMAGE, "v1")
     assert deleted == [True]
     assert world.registry.get(f"/v2/{NAME}/manifests/v1", headers=headers).content == IMAGE

@@ -184,7 +184,7 @@ def test_the_ping_too(world, method):
     assert response.headers["Retry-After"] == "5"
 
 
-@pytest.mark.parametrize("named", ["find_key", "groups_of", "signing_key"])
+@pytest.mark.parametrize("named", ["find_key", "find_many", "signing_key"])
 @pytest.mark.parametrize(("error", "status"), [(Unavailable, 503), (Throttled, 429)])
 @pytest.mark.parametrize("dialect", ["GET", "POST"])
 def test_no_token_is_issued_while_a_dependency_fails(world, named, error, status, dialect):
@@ -204,7 +204,7 @@ def test_no_token_is_issued_while_a_dependency_fails(world, named, error, status
 def test_a_mount_is_neither_granted_nor_denied_while_the_rights_cannot_be_read(world):
     prepare(world)
     headers = world.auth("demo/admin", "repository:demo/target:pull,push")
-    with world.faults.failing(named="groups_of"):
+    with world.faults.failing(named="find_many"):
         response = world.registry.post(
             "/v2/demo/target/blobs/uploads/", params={"mount": LONG, "from": NAME}, headers=headers
         )

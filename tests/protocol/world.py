@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from httpx2 import BaseTransport, Client, Request, Response
 
 from moorage.adapters.memory import MemorySigningKeySource, MemoryStorage, MemoryTable
+from moorage.adapters.memory.issuers import MemoryIssuers
 from moorage.bootstrap import registry, token
 from moorage.domain.names import Repository
 from moorage.domain.principals import SUPERUSERS, VIEWERS, ServiceAccount
@@ -137,6 +138,7 @@ class World:
     registry: Client
     tokens: Client
     upload_keys: UploadKeys
+    issuers: MemoryIssuers
     keys: dict[str, str] = field(default_factory=dict)
 
     def add_account(self, org: str, name: str, *groups: str) -> None:
@@ -190,7 +192,9 @@ def registry_in_memory(
     )
     issuing = token.assemble(faults.wrap(table), faults.wrap(MemorySigningKeySource(_SIGNING)), clock)
     registry_client = connect(registry_web.create_application(services))
-    token_client = connect(token_web.create_application(issuing, entrance))
+    issuers = MemoryIssuers()
+    exchange = token.assemble_exchange(faults.wrap(table), faults.wrap(issuers), clock)
+    token_client = connect(token_web.create_application(issuing, exchange, entrance))
     accounts = AccountAdministration(table, clock)
     world = World(
         clock,
@@ -203,6 +207,7 @@ def registry_in_memory(
         registry_client,
         token_client,
         upload_keys,
+        issuers,
     )
     for org in ("demo", "other"):
         accounts.create_organisation(org)

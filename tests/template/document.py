@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 _DYNAMODB = "dynamodb:"
 _LEADING_KEYS = "dynamodb:LeadingKeys"
+_ATTRIBUTES = "dynamodb:Attributes"
 
 
 class _Loader(yaml.SafeLoader):
@@ -104,10 +105,18 @@ class Statement:
         without any.
         """
         condition = self.body["Condition"]
-        assert condition.keys() == {"Null", "ForAllValues:StringLike"}, self
-        assert condition["Null"] == {_LEADING_KEYS: "false"}, self
+        names = {_LEADING_KEYS, _ATTRIBUTES} if self.attributes else {_LEADING_KEYS}
+        assert condition.keys() - {"ForAllValues:StringEquals"} == {"Null", "ForAllValues:StringLike"}, self
+        assert condition["Null"] == dict.fromkeys(names, "false"), self
         assert condition["ForAllValues:StringLike"].keys() == {_LEADING_KEYS}, self
         return texts(condition["ForAllValues:StringLike"][_LEADING_KEYS])
+
+    @property
+    def attributes(self) -> list[str]:
+        """The only attributes of the rows that the statement is about; none means all."""
+        condition = self.body["Condition"].get("ForAllValues:StringEquals", {_ATTRIBUTES: []})
+        assert condition.keys() == {_ATTRIBUTES}, self
+        return texts(condition[_ATTRIBUTES])
 
 
 class Template:

@@ -152,6 +152,7 @@ def test_functions_behind_the_gateway_answer_before_it_gives_up(template: Templa
         assert template.functions()[function]["Timeout"] * 1000 < limit, name
 
 
+@pytest.mark.usefixtures("event_loop")
 def test_token_function_outlasts_its_calls_and_answers_for_them(
     template: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from moorage.adapters import keys
 from moorage.domain.blobs import Way
 from moorage.domain.sessions import SESSION_LIFETIME
 from moorage.services.uploads import CHUNK_PREFIX
 from moorage.web.origin import HOST_HEADER, PROOF_HEADER
+from tests.contract.samples import APP, NOW
 from tests.template.document import ROOT, Template, load, text
 
 
@@ -38,6 +40,11 @@ def test_routes_lead_to_the_function_of_their_path(template: Template) -> None:
         "ANY /v2": "RegistryFunction",
         "ANY /v2/{proxy+}": "RegistryFunction",
         "ANY /token": "TokenFunction",
+        "ANY /org": "ManagementFunction",
+        "ANY /org/{proxy+}": "ManagementFunction",
+        "ANY /discovery": "ManagementFunction",
+        "ANY /discovery/{proxy+}": "ManagementFunction",
+        "ANY /about": "ManagementFunction",
         "$default": "RegistryFunction",
     }
 
@@ -71,13 +78,39 @@ def test_table_is_on_demand_recoverable_and_without_local_indexes(template: Temp
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
     assert "LocalSecondaryIndexes" not in properties
     assert _keys(properties) == ("pk", "sk")
-    (index,) = properties["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == "gsi1"
-    assert _keys(index) == ("gsi1pk", "gsi1sk")
-    # Anything more would be written again with every chunk of an upload, and cannot be taken back.
-    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    indexes = {each["IndexName"]: each for each in properties["GlobalSecondaryIndexes"]}
+    assert {name: _keys(each) for name, each in indexes.items()} == {
+        "gsi1": ("gsi1pk", "gsi1sk"),
+        "gsi2": ("gsi2pk", "gsi2sk"),
+        "gsi3": ("gsi2pk", "gsi3sk"),
+        "gsi4": ("gsi2pk", "gsi4sk"),
+        "gsi5": ("pk", "gsi5sk"),
+    }
+    projections = {name: each["Projection"] for name, each in indexes.items()}
+    # A row of gsi1 is written again with every chunk of an upload. No projection can be changed afterwards.
+    assert projections["gsi1"] == projections["gsi5"] == {"ProjectionType": "KEYS_ONLY"}
+    assert projections["gsi2"] == projections["gsi3"] == projections["gsi4"] == {"ProjectionType": "ALL"}
     attributes = {each["AttributeName"]: each["AttributeType"] for each in properties["AttributeDefinitions"]}
-    assert attributes == dict.fromkeys(("pk", "sk", "gsi1pk", "gsi1sk"), "S")
+    used = {name for each in (properties, *indexes.values()) for name in _keys(each)}
+    assert attributes == dict.fromkeys(used, "S")
+
+
+def test_indexes_are_those_that_the_adapters_ask(template: Template) -> None:
+    indexes = {
+        each["IndexName"]: _keys(each) for each in template.properties("Table")["GlobalSecondaryIndexes"]
+    }
+    partition = keys.image_by_name(APP, "v1").keys() - {"gsi2sk"}
+    for index in keys.IMAGE_INDEXES.values():
+        assert indexes[index.name] == (*partition, index.attribute)
+    made = {
+        **keys.image_by_name(APP, "v1"),
+        **keys.image_by_creation(APP, "v1", NOW),
+        **keys.image_by_change(APP, "v1", NOW),
+        **keys.image_by_push("v1", NOW),
+    }
+    assert made.keys() == {name for index, pair in indexes.items() for name in pair if index != "gsi1"} - {
+        "pk"
+    }
 
 
 def _keys(table: dict[str, Any]) -> tuple[str, str]:

@@ -1,8 +1,14 @@
 """Who may do what: the template's policies."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from moorage.adapters.dynamodb.image_rows import edited_image
 from moorage.domain.blobs import Way
+from moorage.domain.digests import Digest
+from moorage.domain.images import ImageRecord
+from moorage.domain.names import Repository
 from moorage.services.manifests import MANIFEST_PREFIX
 from moorage.services.uploads import CHUNK_PREFIX
 from tests.template.document import Statement, Template, load, text, texts
@@ -197,6 +203,13 @@ def test_rights_on_the_bucket_are_those_of_a_registry_that_removes_no_blob(templ
     assert allowed(template, "token", "s3") == allowed(template, "secrets", "s3") == {}
 
 
+def test_management_reads_what_it_shows_of_images_and_stores_nothing(template: Template) -> None:
+    assert allowed(template, "management", "s3") == {
+        "GetObject": objects(API, DIRECT, MANIFEST_PREFIX, PRESIGNED),
+        "ListBucket": BUCKET,
+    }
+
+
 def test_finalizer_and_sweeper_store_nothing_and_remove_no_manifest(template: Template) -> None:
     assert allowed(template, "upload_finalizer", "s3") == {
         "GetObject": objects(DIRECT, PRESIGNED),
@@ -231,15 +244,14 @@ def test_secrets_alone_writes_the_keys_that_the_front_door_knows(template: Templ
     assert set(map(str, rights.values())) == {"{}"}
 
 
-FOLDERS = ("registry", "token", "upload_finalizer", "sweeper", "secrets")
+FOLDERS = ("registry", "token", "management", "upload_finalizer", "sweeper", "secrets")
 WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")
 TRUST = {
-    "KEY#some-id": None,
-    "PRINCIPAL#/org/demo/serviceaccount/robot": None,
-    "GROUP#/org/demo/group/superusers": None,
-    "SIGNINGKEY": {"PutItem", "UpdateItem"},
-    "SECRET": {"PutItem"},
-    "BOOTSTRAP": {"PutItem"},
+    "KEY#some-id": {"token": {"UpdateItem"}, "management": {"DeleteItem", "PutItem", "UpdateItem"}},
+    "PRINCIPAL#/org/demo/serviceaccount/robot": {"management": {"DeleteItem", "PutItem", "UpdateItem"}},
+    "SIGNINGKEY": {"secrets": {"PutItem", "UpdateItem"}},
+    "SECRET": {"secrets": {"PutItem"}},
+    "BOOTSTRAP": {"secrets": {"PutItem"}},
 }
 
 
@@ -252,11 +264,33 @@ def writers(template: Template, partition_key: str) -> dict[str, set[str]]:
     return {folder: actions for folder, actions in found.items() if actions}
 
 
-@pytest.mark.parametrize(("row", "by_secrets"), TRUST.items())
-def test_rows_that_trust_rests_on_are_written_by_secrets_or_by_no_function(
-    template: Template, row: str, by_secrets: set[str] | None
+@pytest.mark.parametrize(("row", "by"), TRUST.items())
+def test_rows_that_trust_rests_on_are_written_by_those_that_they_are_about(
+    template: Template, row: str, by: dict[str, set[str]]
 ) -> None:
-    assert writers(template, row) == ({"secrets": by_secrets} if by_secrets else {})
+    assert writers(template, row) == by
+
+
+def test_of_a_key_token_writes_the_day_of_its_use_and_nothing_else(template: Template) -> None:
+    (writing,) = [
+        each for each in template.rights_on_rows("token") if each.actions == ["dynamodb:UpdateItem"]
+    ]
+    assert writing.attributes == ["pk", "sk", "last_used"]
+
+
+def test_of_an_image_management_writes_the_metadata_and_nothing_else(template: Template) -> None:
+    (writing,) = [
+        each
+        for each in template.rights_on_rows("management")
+        if "dynamodb:UpdateItem" in each.actions and "REPO#*" in each.rows
+    ]
+    now = datetime(2026, 5, 4, tzinfo=UTC)
+    record = ImageRecord(
+        Repository("demo", "app"), "v1", Digest.of(b""), "id", 1, now, now, "type", 1, "/org/demo/user/x", now
+    )
+    edit = edited_image(record, {"team": "blue"}, now).parameters("table")
+    assert set(writing.attributes) == {*edit["Key"], *edit["ExpressionAttributeNames"].values()}
+    assert not {"digest", "pushed_by", "tag", "created"} & set(writing.attributes)
 
 
 @pytest.mark.parametrize("pattern", ["SIGNINGKEY", "S*", "*", "KEY#*", "PRINCIPAL#/org/demo/*"])
@@ -277,13 +311,32 @@ def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None
         }
         for folder in FOLDERS
     }
-    assert rows["token"] == {"Keys": ({"GetItem"}, ["KEY#*"]), "Groups": ({"Query"}, ["PRINCIPAL#*"])}
+    assert rows["token"] == {
+        "Keys": ({"GetItem"}, ["KEY#*"]),
+        "KeyUse": ({"UpdateItem"}, ["KEY#*"]),
+        "Decisions": ({"BatchGetItem"}, ["ORG#*", "PRINCIPAL#*"]),
+        "Groups": ({"Query"}, ["PRINCIPAL#*"]),
+        "Records": ({"GetItem"}, ["ORG#*"]),
+    }
     assert rows["secrets"] == {
         "PublicKeys": ({"PutItem", "Query", "UpdateItem"}, ["SIGNINGKEY"]),
         "States": ({"GetItem", "PutItem"}, ["SECRET", "BOOTSTRAP"]),
     }
-    assert rows["registry"].keys() == {"Content", "Repositories", "Trust", "UploadKeyState"}
+    assert rows["registry"].keys() == {"Content", "Repositories", "Decisions", "Trust", "UploadKeyState"}
+    assert rows["registry"]["Decisions"] == rows["token"]["Decisions"]
     assert rows["registry"]["UploadKeyState"] == ({"GetItem"}, ["SECRET"])
+    every = {"BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"}
+    assert rows["management"] == {
+        "Principals": (every, ["ORG#*", "PRINCIPAL#*", "KEY#*"]),
+        "Images": ({"BatchGetItem", "DeleteItem", "GetItem", "Query"}, ["REPO#*", "REFERRERS#*"]),
+        "ImageMetadata": ({"UpdateItem"}, ["REPO#*"]),
+        "EndedBlobs": ({"DeleteItem", "Query"}, ["ORGBLOB#*"]),
+        "EndedReferences": ({"DeleteItem"}, ["OBJECT#*", "REPOSITORYID#*"]),
+        "Lists": ({"Query"}, ["IMAGES#*"]),
+        "Newest": ({"Query"}, ["REPO#*"]),
+        "Verification": ({"Query"}, ["SIGNINGKEY"]),
+        "Bootstrap": ({"GetItem"}, ["BOOTSTRAP"]),
+    }
     assert rows["upload_finalizer"] == {
         "Content": (
             {"ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"},
@@ -315,7 +368,9 @@ def test_right_on_any_row_or_on_none_is_found(template: Template, missing: str) 
 
 def test_rights_on_the_table_do_not_include_a_scan(template: Template) -> None:
     table = "${Table.Arn}"
-    assert allowed(template, "token", "dynamodb") == {"GetItem": {table}, "Query": {table}}
+    assert allowed(template, "token", "dynamodb") == {
+        action: {table} for action in ("BatchGetItem", "GetItem", "Query", "UpdateItem")
+    }
     assert allowed(template, "secrets", "dynamodb") == {
         action: {table} for action in ("GetItem", "PutItem", "Query", "UpdateItem")
     }

@@ -40,7 +40,7 @@ class Store:
             administration.create_service_account(org, "admin", groups=[SUPERUSERS])
         self.uploads, self.blobs = self.services.uploads, self.services.blobs
         self.manifests, self.referrers = self.services.manifests, self.services.referrers
-        self.presigned = self.services.presigned
+        self.presigned, self.deletions = self.services.presigned, self.services.deletions
 
     def push(self, repository: Repository, content: bytes, algorithm: Algorithm = Algorithm.SHA256) -> Digest:
         digest = Digest.of(content, algorithm)

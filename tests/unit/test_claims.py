@@ -41,6 +41,13 @@ def test_the_claims_are_written_as_they_always_were() -> None:
     assert json.dumps(claims) == WIRE
 
 
+def test_the_key_that_a_token_was_made_with_is_in_it() -> None:
+    claims = make_claims("/org/ab/x", granted={}, refused={}, now=NOW, token_id="i", key="abc")
+    assert claims["key"] == "abc"
+    assert parse_claims(claims, NOW).key == "abc"
+    assert parse_claims(wire(), NOW).key is None
+
+
 def test_the_claims_are_read_as_they_always_were() -> None:
     assert parse_claims(wire(), NOW) == AccessToken(
         "/org/demo/serviceaccount/ci",
@@ -127,6 +134,8 @@ def test_a_token_lives_from_half_a_minute_before_its_time_to_exactly_its_end(
         {"granted": {"demo/app": {"PULL": True}}},
         {"refused": None},
         {"refused": {"demo": ["pull"]}},
+        {"key": 5},
+        {"key": ["abc"]},
     ],
 )
 def test_claims_of_another_form_or_time_are_refused(changes: dict[str, Any]) -> None:

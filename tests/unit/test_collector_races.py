@@ -58,7 +58,7 @@ def pushed_while_collected(prepare: Push, push: Push, first: int, second: int) -
 
 def known_and_unlinked(store: Store) -> None:
     store.push(SIDE, CONTENT)
-    store.blobs.delete(SIDE, Digest.of(CONTENT))
+    store.deletions.blob(SIDE, Digest.of(CONTENT))
 
 
 def known_and_linked(store: Store) -> None:

@@ -47,7 +47,7 @@ def nothing(_: Store) -> None:
 def pushed(store: Store) -> tuple[Digest, bytes]:
     config, layer = store.push(APP, CONFIG), store.push(APP, CONTENT)
     content = image((config, CONFIG), (layer, CONTENT))
-    store.manifests.push(APP, content, OCI_MANIFEST, "v1", ["v2"])
+    store.manifests.push(APP, WHO, content, OCI_MANIFEST, "v1", ["v2"])
     return Digest.of(content), content
 
 
@@ -102,7 +102,7 @@ def push_manifest(reference: Callable[[bytes], Digest | str], **more: Any) -> Op
     return Operation(
         prepare,
         lambda store, content: store.manifests.push(
-            APP, content, OCI_MANIFEST, reference(content), ["v1", "v2"]
+            APP, WHO, content, OCI_MANIFEST, reference(content), ["v1", "v2"]
         ),
         done,
     )
@@ -186,13 +186,13 @@ OPERATIONS = {
     "settling for a manifest": Operation(
         lambda store: (store.leave(CONFIG), store.leave(CONTENT)),
         lambda store, _: store.manifests.push(
-            APP, image((Digest.of(CONFIG), CONFIG), (DIGEST, CONTENT)), OCI_MANIFEST, "v1"
+            APP, WHO, image((Digest.of(CONFIG), CONFIG), (DIGEST, CONTENT)), OCI_MANIFEST, "v1"
         ),
         lambda store, _: store.table.find_tag(APP, "v1") is not None,
     ),
     "deleting a blob": Operation(
         lambda store: store.push(APP, CONTENT),
-        lambda store, digest: store.blobs.delete(APP, digest),
+        lambda store, digest: store.deletions.blob(APP, digest),
         lambda store, digest: not store.holds(APP, digest),
         (BlobUnknown,),
     ),
@@ -206,7 +206,7 @@ OPERATIONS = {
     ),
     "deleting a tag": Operation(
         pushed,
-        lambda store, _: store.manifests.delete(APP, "v1"),
+        lambda store, _: store.deletions.manifest(APP, "v1"),
         lambda store, made: (
             store.table.find_tag(APP, "v1") is None and store.table.find_tag(APP, "v2") == made[0]
         ),
@@ -214,7 +214,7 @@ OPERATIONS = {
     ),
     "deleting a manifest": Operation(
         pushed,
-        lambda store, made: store.manifests.delete(APP, made[0]),
+        lambda store, made: store.deletions.manifest(APP, made[0]),
         lambda store, made: (
             store.table.find_manifest(APP, made[0]) is None and not store.table.tags_after(APP, None, 9)
         ),
@@ -293,5 +293,5 @@ def test_a_dependency_that_is_down_is_never_taken_for_an_absent_blob(named: str)
                 store.blobs.find(APP, DIGEST)
         if named != "find_link":
             with pytest.raises(Unavailable):
-                store.manifests.push(APP, content, OCI_MANIFEST, "v1")
+                store.manifests.push(APP, WHO, content, OCI_MANIFEST, "v1")
     assert store.table.find_tag(APP, "v1") is None

@@ -69,7 +69,7 @@ def test_events_before_and_after_the_manifest_come_to_the_same_end(
 ) -> None:
     key = store.leave(CONTENT, way=way)
     outcomes = [store.finalizing.finalize(key) for _ in range(before)]
-    store.manifests.push(APP, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1")
+    store.manifests.push(APP, WHO, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1")
     outcomes += [store.finalizing.finalize(key) for _ in range(after)]
     assert found(store) == key
     # The session is closed by the first, whoever that is; the later ones find a row and leave it alone.
@@ -259,7 +259,7 @@ def test_an_object_with_a_row_is_never_removed(
     key = store.leave(CONTENT, way=way)
     store.finalizing.finalize(key)
     if deleted:
-        store.blobs.delete(APP, DIGEST)
+        store.deletions.blob(APP, DIGEST)
     live(store, key, state)
     assert store.finalizing.finalize(key) is Outcome.KEPT
     assert store.storage.head(key) is not None
@@ -272,7 +272,7 @@ def test_an_object_with_a_row_is_never_removed(
 def test_a_deleted_blob_does_not_come_back_with_a_late_event(store: Store, way: Way) -> None:
     key = store.leave(CONTENT, way=way)
     store.blobs.find(APP, DIGEST)
-    store.blobs.delete(APP, DIGEST)
+    store.deletions.blob(APP, DIGEST)
     assert store.finalizing.finalize(key) is Outcome.KEPT
     with pytest.raises(BlobUnknown):
         store.blobs.find(APP, DIGEST)
@@ -396,10 +396,12 @@ def rival(store: Store, _: str) -> object:
 Action = Callable[[Store, str], Any]
 ACTIONS: dict[str, Action] = {
     "HEAD": lambda store, _: store.blobs.find(APP, DIGEST),
-    "a manifest": lambda store, _: store.manifests.push(APP, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1"),
+    "a manifest": lambda store, _: store.manifests.push(
+        APP, WHO, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1"
+    ),
     "a mount": lambda store, _: store.blobs.mount(SIDE, WHO, DIGEST, APP),
     "the event": lambda store, key: store.finalizing.finalize(key),
-    "a delete": lambda store, _: store.blobs.delete(APP, DIGEST),
+    "a delete": lambda store, _: store.deletions.blob(APP, DIGEST),
     "a cancellation": cancel,
     "a sweep": sweep,
     "another upload of it": push_again,
@@ -556,7 +558,7 @@ class Traffic(RuleBasedStateMachine):
         ]
         try:
             manifest = image(*[(Digest.of(name), name) for name in names])
-            self.store.manifests.push(place, manifest, OCI_MANIFEST, "v1")
+            self.store.manifests.push(place, WHO, manifest, OCI_MANIFEST, "v1")
         except RegistryError:
             assert missing
         else:
@@ -567,7 +569,7 @@ class Traffic(RuleBasedStateMachine):
     def delete(self, place: Repository, content: bytes) -> None:
         may = (place, content) in self.held or self.possible(place, content)
         try:
-            self.store.blobs.delete(place, Digest.of(content))
+            self.store.deletions.blob(place, Digest.of(content))
         except BlobUnknown:
             assert not may
         self.held.discard((place, content))

@@ -65,7 +65,7 @@ def test_other_content_under_the_key_of_a_digest_is_never_linked(
     store.leave(content, digest, unproven=unproven)
     absent(store, digest)
     with pytest.raises(ManifestBlobUnknown):
-        store.manifests.push(APP, image((digest, CONTENT)), OCI_MANIFEST, "v1")
+        store.manifests.push(APP, WHO, image((digest, CONTENT)), OCI_MANIFEST, "v1")
     assert store.blobs.mount(SIDE, WHO, digest, APP) is None
 
 
@@ -93,9 +93,9 @@ def test_what_is_too_long_to_be_hashed_in_a_request_is_being_verified_and_can_be
     for ask in (
         lambda: store.blobs.find(APP, DIGEST),
         lambda: store.blobs.location(APP, DIGEST, None),
-        lambda: store.blobs.delete(APP, DIGEST),
+        lambda: store.deletions.blob(APP, DIGEST),
         lambda: store.blobs.mount(SIDE, WHO, DIGEST, APP),
-        lambda: store.manifests.push(APP, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1"),
+        lambda: store.manifests.push(APP, WHO, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1"),
     ):
         with pytest.raises(BeingVerified):
             ask()
@@ -189,10 +189,10 @@ def test_a_condemned_object_is_not_settled(store: Store) -> None:
 
 # ------------------------------------------------------------------ deleted blobs
 def delete(store: Store) -> None:
-    store.blobs.delete(APP, DIGEST)
+    store.deletions.blob(APP, DIGEST)
     absent(store)
     with pytest.raises(BlobUnknown):
-        store.blobs.delete(APP, DIGEST)
+        store.deletions.blob(APP, DIGEST)
 
 
 @pytest.mark.parametrize("others", [(), (SIDE,), (FOREIGN,), (SIDE, FOREIGN)])
@@ -204,7 +204,7 @@ def test_a_deleted_blob_stays_deleted_whoever_else_holds_it(store: Store, others
         assert store.blobs.find(repository, DIGEST).size == len(CONTENT)
     absent(store)
     with pytest.raises(ManifestBlobUnknown):
-        store.manifests.push(APP, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1")
+        store.manifests.push(APP, WHO, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1")
     assert store.blobs.mount(SIDE, WHO, DIGEST, APP) is None
     absent(store)
 
@@ -228,7 +228,7 @@ def test_looking_for_a_deleted_blob_writes_nothing(store: Store) -> None:
     """A reference that is left behind would keep the object for ever."""
     store.push(APP, CONTENT)
     (key,) = store.table._objects
-    store.blobs.delete(APP, DIGEST)
+    store.deletions.blob(APP, DIGEST)
     store.faults.calls.clear()
     absent(store)
     assert store.table.references(key, 10) == []
@@ -267,7 +267,7 @@ def test_a_link_whose_ref_was_deleted_meanwhile_is_not_written(store: Store, mon
     monkeypatch.setattr(store.table, "put_link", delete_between)
     assert store.blobs.mount(APP, WHO, DIGEST, SIDE) is not None
     assert len(removals) == 2
-    store.blobs.delete(APP, DIGEST)
+    store.deletions.blob(APP, DIGEST)
     monkeypatch.setattr(
         store.table,
         "put_link",
@@ -299,7 +299,7 @@ def test_an_organisation_stores_a_blob_once(store: Store) -> None:
     store.push(SIDE, CONTENT)
     assert store.table.find_link(APP, DIGEST).key == store.table.find_link(SIDE, DIGEST).key  # type: ignore[union-attr]
     # But only for who shows all the bytes.
-    store.blobs.delete(SIDE, DIGEST)
+    store.deletions.blob(SIDE, DIGEST)
     session = store.session(SIDE, b"not the bytes")
     with pytest.raises(Exception, match="does not have that digest"):
         store.uploads.finish(SIDE, WHO, session.id, DIGEST, b"", None)
@@ -309,7 +309,7 @@ def test_an_organisation_stores_a_blob_once(store: Store) -> None:
 def test_a_ref_whose_link_is_gone_gives_nothing(store: Store) -> None:
     store.push(SIDE, CONTENT)
     key = store.table.find_link(SIDE, DIGEST).key  # type: ignore[union-attr]
-    store.blobs.delete(SIDE, DIGEST)
+    store.deletions.blob(SIDE, DIGEST)
     store.table.add_reference(key, SIDE, DIGEST)
     assert store.blobs.mount(APP, WHO, DIGEST, SIDE) is None
     assert store.blobs.mount(APP, WHO, DIGEST, None) is None
@@ -359,7 +359,7 @@ class Lives(RuleBasedStateMachine):
     @rule(place=places, content=contents)
     def delete(self, place: Any, content: bytes) -> None:
         try:
-            self.store.blobs.delete(place, Digest.of(content))
+            self.store.deletions.blob(place, Digest.of(content))
         except BlobUnknown:
             assert (place, content) not in self.held
         self.held.discard((place, content))

@@ -471,7 +471,7 @@ def test_one_put_of_any_length_is_proved_by_the_store(store: Store, monkeypatch:
     assert complete(store, upload).state is State.LINKED
     assert "read" not in store.faults.calls
     # There is nothing behind it: what is left must not be checked.
-    store.blobs.delete(APP, DIGEST)
+    store.deletions.blob(APP, DIGEST)
 
 
 # ------------------------------------------------------------------ events before the completion

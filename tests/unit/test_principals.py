@@ -15,7 +15,11 @@ from moorage.domain.principals import (
     generate_key,
     group_link,
     hash_key,
+    identity_link,
+    is_identity,
+    is_user_id,
     organisation_of,
+    parse_email,
     parse_resource_name,
     public_id,
 )
@@ -25,7 +29,7 @@ NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 def record(key: str, expires: datetime | None = None) -> KeyRecord:
     return KeyRecord(
-        public_id(key), ServiceAccount("demo", "ci"), "laptop", hash_key(key), NOW, expires=expires
+        public_id(key), ServiceAccount("demo", "ci").link, "laptop", hash_key(key), NOW, expires=expires
     )
 
 
@@ -137,3 +141,70 @@ def test_it_is_no_name(name: str) -> None:
         ServiceAccount.parse("demo", name)
     with pytest.raises(NameInvalid):
         ServiceAccount.parse(name, "ci")
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("jane@example.com", "jane@example.com"),
+        ("Jane.Doe@EXAMPLE.Com", "jane.doe@example.com"),
+        ("j+ci_1-x@mail.example.co.uk", "j+ci_1-x@mail.example.co.uk"),
+        ("o'neil@xn--mnchen-3ya.de", "o'neil@xn--mnchen-3ya.de"),
+        (f"{'a' * 64}@example.com", f"{'a' * 64}@example.com"),
+    ],
+)
+def test_an_address_has_one_form(sent: str, kept: str) -> None:
+    assert parse_email(sent) == parse_email(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "jane",
+        "@example.com",
+        "jane@",
+        "jane@com",
+        "jane@.com",
+        "jane@example.",
+        "jane@-example.com",
+        "jane@example-.com",
+        "jane@example.com ",
+        "jane@example.com\n",
+        "ja ne@example.com",
+        "jane..doe@example.com",
+        "jane.@example.com",
+        "a/b@example.com",
+        "a%2fb@example.com",
+        "a?b@example.com",
+        "a#b@example.com",
+        "a:b@example.com",
+        "a,b@example.com",
+        "<jane@example.com>",
+        '"jane"@example.com',
+        "jane@[127.0.0.1]",
+        "j\u0430ne@example.com",
+        "jane@ex\u0430mple.com",
+        "\u212aate@example.com",
+        "\uff4aane@example.com",
+        f"{'a' * 65}@example.com",
+        f"a@{'b' * 64}.com",
+        f"a@{'b.' * 130}com",
+    ],
+)
+def test_it_is_no_address(text: str) -> None:
+    with pytest.raises(NameInvalid):
+        parse_email(text)
+
+
+def test_machine_identities_are_known_by_their_links() -> None:
+    link = identity_link("demo", "apps", "web")
+    assert link == "/org/demo/gvc/apps/identity/web"
+    assert organisation_of(link) == "demo"
+    assert is_identity(link, "demo")
+    assert not is_identity(link, "dem")
+    assert not is_identity(link, "other")
+    assert not is_identity(group_link("demo", "identity"), "demo")
+    assert not is_identity("/org/demo/gvc/apps", "demo")
+    assert is_user_id("0f8fad5b-d9cb-469f-a165-70867728950e")
+    assert not is_user_id("jane@example.com")

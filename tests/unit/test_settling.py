@@ -26,6 +26,7 @@ from moorage.domain.manifests import OCI_MANIFEST
 from moorage.ports import ObjectHead
 from moorage.services.finalizing import Outcome
 from moorage.services.settling import HASHED_IN_A_REQUEST
+from tests.contract.samples import make_organisation
 from tests.protocol.world import Clock
 from tests.unit.faults import Faults
 from tests.unit.store import APP, FOREIGN, SIDE, STRANGER, WHO, Store, image, live
@@ -44,7 +45,7 @@ def store() -> Iterator[Store]:
 
 def push_manifest(store: Store, *digests: Digest) -> object:
     return store.manifests.push(
-        APP, image(*[(digest, CONTENT) for digest in digests or (DIGEST,)]), OCI_MANIFEST, "v1"
+        APP, WHO, image(*[(digest, CONTENT) for digest in digests or (DIGEST,)]), OCI_MANIFEST, "v1"
     )
 
 
@@ -202,9 +203,9 @@ def test_a_blob_of_one_organisation_is_refused_in_a_manifest_of_another(
     elif timing != "before the event":
         store.blobs.find(APP, DIGEST)
     if timing == "deleted":
-        store.blobs.delete(APP, DIGEST)
+        store.deletions.blob(APP, DIGEST)
     with pytest.raises(ManifestBlobUnknown) as caught:
-        store.manifests.push(FOREIGN, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1")
+        store.manifests.push(FOREIGN, STRANGER, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1")
     assert str(DIGEST) in str(caught.value.detail)
     assert key not in str(caught.value.detail) + caught.value.message
     for source in (APP, None):
@@ -230,7 +231,7 @@ def test_content_that_the_organisation_has_is_linked_to_the_object_it_has(
     store.push(SIDE, CONTENT)
     known = store.table.find_link(SIDE, DIGEST)
     assert known is not None
-    store.blobs.delete(SIDE, DIGEST)
+    store.deletions.blob(SIDE, DIGEST)
     fresh = store.leave(CONTENT, way=way)
     assert ask(store)
     link = store.table.find_link(APP, DIGEST)
@@ -260,7 +261,7 @@ def test_whenever_the_known_object_is_condemned_what_is_linked_is_there(way: Way
     while True:
         store = Store()
         store.push(SIDE, CONTENT)
-        store.blobs.delete(SIDE, DIGEST)
+        store.deletions.blob(SIDE, DIGEST)
         known = store.table.find_organisation_blob("demo", DIGEST)
         assert known is not None
         fresh = store.leave(CONTENT, way=way)
@@ -424,7 +425,9 @@ def test_what_is_too_long_is_being_verified_until_the_finalizer_has_read_it(
 
 def test_where_there_is_no_front_door_nothing_is_looked_for_below_direct() -> None:
     faults, storage = Faults(), MemoryStorage()
-    services = registry.assemble(MemoryTable(), faults.wrap(storage), Clock())
+    table = MemoryTable()
+    make_organisation(table, APP.org)
+    services = registry.assemble(table, faults.wrap(storage), Clock())
     services.uploads.start(APP, WHO)
     with pytest.raises(BlobUnknown):
         services.blobs.find(APP, DIGEST)
@@ -442,13 +445,13 @@ def test_a_blob_that_is_absent_costs_nothing_where_there_is_no_repository(store:
 @by_all_ways
 def test_a_blob_that_nobody_has_linked_yet_is_deleted_for_good(store: Store, way: Way) -> None:
     keys = [store.leave(CONTENT, way=way) for _ in range(3)]
-    store.blobs.delete(APP, DIGEST)
+    store.deletions.blob(APP, DIGEST)
     refused(store)
     for key in keys:
         assert store.finalizing.finalize(key) in (Outcome.REMOVED, Outcome.KEPT)
     refused(store)
     with pytest.raises(RegistryError):
-        store.blobs.delete(APP, DIGEST)
+        store.deletions.blob(APP, DIGEST)
 
 
 def test_the_largest_number_of_rivals_for_one_digest_hides_no_good_one(store: Store) -> None:

@@ -165,7 +165,7 @@ def test_what_a_session_has_linked_while_it_was_being_swept_is_the_collectors_ev
             store: Store = store, key: str = key, session: UploadSession = session, linked: list[str] = linked
         ) -> None:
             if store.uploads._settling.settle_object(session, DIGEST, key):
-                store.blobs.delete(APP, DIGEST)
+                store.deletions.blob(APP, DIGEST)
                 linked.append(key)
 
         store.clock.advance(OVER)
@@ -512,7 +512,7 @@ def test_a_streamed_session_that_ended_in_chunks_keeps_what_they_were_joined_to(
 
 def test_a_streamed_blob_that_was_deleted_is_the_collectors(store: Store) -> None:
     key = closed_stream(store, CONTENT)
-    store.blobs.delete(APP, DIGEST)
+    store.deletions.blob(APP, DIGEST)
     store.clock.advance(OVER)
     assert store.sweeping.sweep() == Swept(sessions=1, objects=2)
     assert stored(store) == [key]

@@ -13,7 +13,7 @@ from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestUnknown, NameUnknown
 from moorage.domain.manifests import OCI_MANIFEST
 from moorage.services.manifests import MAX_TAGS_PER_PAGE
-from tests.unit.store import APP, CONFIG, SIDE, Store, image
+from tests.unit.store import APP, CONFIG, SIDE, WHO, Store, image
 
 
 def images(store: Store, count: int, **more: object) -> list[bytes]:
@@ -39,7 +39,7 @@ def at_once(actions: list[Callable[[], object]]) -> None:
 def test_of_many_pushes_to_one_tag_one_wins_and_all_manifests_stay() -> None:
     store = Store()
     contents = images(store, 100)
-    at_once([partial(store.manifests.push, APP, content, OCI_MANIFEST, "v1") for content in contents])
+    at_once([partial(store.manifests.push, APP, WHO, content, OCI_MANIFEST, "v1") for content in contents])
     tagged = store.manifests.content(store.manifests.find(APP, "v1"))
     assert tagged in contents
     for content in contents:
@@ -54,7 +54,7 @@ def test_of_many_referrers_none_is_lost() -> None:
     contents = images(store, 60, subject=subject)
     at_once(
         [
-            partial(store.manifests.push, APP, content, OCI_MANIFEST, Digest.of(content))
+            partial(store.manifests.push, APP, WHO, content, OCI_MANIFEST, Digest.of(content))
             for content in contents
         ]
     )
@@ -67,11 +67,11 @@ def test_pushing_and_deleting_one_manifest_leaves_no_tag_without_it() -> None:
         store = Store()
         (content,) = images(store, 1)
         digest = Digest.of(content)
-        store.manifests.push(APP, content, OCI_MANIFEST, digest)
+        store.manifests.push(APP, WHO, content, OCI_MANIFEST, digest)
         at_once(
             [
-                partial(store.manifests.push, APP, content, OCI_MANIFEST, "v1"),
-                partial(store.manifests.delete, APP, digest),
+                partial(store.manifests.push, APP, WHO, content, OCI_MANIFEST, "v1"),
+                partial(store.deletions.manifest, APP, digest),
             ]
         )
         store.check()
@@ -81,7 +81,7 @@ def test_pages_have_a_largest_size_whatever_is_asked_for() -> None:
     store = Store()
     (content,) = images(store, 1)
     tags = sorted(f"t{number}" for number in range(MAX_TAGS_PER_PAGE + 1))
-    store.manifests.push(APP, content, OCI_MANIFEST, Digest.of(content), tags)
+    store.manifests.push(APP, WHO, content, OCI_MANIFEST, Digest.of(content), tags)
     for limit in (MAX_TAGS_PER_PAGE, MAX_TAGS_PER_PAGE + 1, 10**12):
         assert store.manifests.tags(APP, None, limit) == (tags[:MAX_TAGS_PER_PAGE], True)
     assert store.manifests.tags(APP, tags[-2], 10**12) == (tags[-1:], False)
@@ -96,14 +96,14 @@ def test_an_unknown_repository_has_neither_tags_nor_manifests() -> None:
         with pytest.raises(ManifestUnknown):
             store.manifests.find(SIDE, reference)
         with pytest.raises(ManifestUnknown):
-            store.manifests.delete(SIDE, reference)
+            store.deletions.manifest(SIDE, reference)
 
 
 def test_a_manifest_whose_content_was_deleted_since_it_was_found_is_unknown() -> None:
     store = Store()
     config = store.push(APP, CONFIG)
     content = image((config, CONFIG), annotations={"long": "x" * 100_000})
-    store.manifests.push(APP, content, OCI_MANIFEST, "v1")
+    store.manifests.push(APP, WHO, content, OCI_MANIFEST, "v1")
     record = store.manifests.find(APP, "v1")
     assert record.body_key is not None
     store.storage.delete([record.body_key])

@@ -301,7 +301,7 @@ OTHERS: dict[str, Callable[[Store, str, Digest], object]] = {
     ),
     "cancels": lambda store, session, _: store.uploads.cancel(APP, WHO, session),
     "looks for the blob": lambda store, _, digest: store.blobs.find(APP, digest),
-    "deletes the blob": lambda store, _, digest: store.blobs.delete(APP, digest),
+    "deletes the blob": lambda store, _, digest: store.deletions.blob(APP, digest),
     "finishes another digest": lambda store, session, _: store.uploads.finish(
         APP, WHO, session, Digest.of(CONTENT[:500]), b"", None
     ),

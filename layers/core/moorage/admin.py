@@ -59,6 +59,13 @@ def _organisation(parser: argparse.ArgumentParser) -> None:
     create = verbs.add_parser("create", help="make an organisation with its built-in groups")
     create.add_argument("org", metavar="ORG")
     create.set_defaults(run=_create_organisation)
+    delete = verbs.add_parser(
+        "delete",
+        help="remove an organisation with all that is in it; again goes on where it stopped",
+    )
+    delete.add_argument("org", metavar="ORG")
+    delete.add_argument("--force", action="store_true", help="also if it has images")
+    delete.set_defaults(run=_delete_organisation)
 
 
 def _service_account(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +114,12 @@ def _create_organisation(accounts: AccountAdministration, options: argparse.Name
     return {"organisation": options.org}
 
 
+def _delete_organisation(accounts: AccountAdministration, options: argparse.Namespace) -> Any:
+    removed = accounts.remove_organisation(options.org, force=options.force)
+    again = None if removed.finished else removed.again.isoformat(timespec="seconds")
+    return {"organisation": options.org, "rows": removed.rows, "finished": removed.finished, "again": again}
+
+
 def _create_service_account(accounts: AccountAdministration, options: argparse.Namespace) -> Any:
     account = accounts.create_service_account(
         options.org, options.account, description=options.description, groups=options.group
@@ -145,12 +158,13 @@ def _revoke_key(accounts: AccountAdministration, options: argparse.Namespace) ->
 
 def _shown(key: KeyRecord) -> dict[str, Any]:
     return {
-        "serviceaccount": key.account.link,
+        "serviceaccount": key.owner,
         "name": key.name,
         "id": key.id,
         "description": key.description,
         "created": key.created.isoformat(timespec="seconds"),
         "expires": None if key.expires is None else key.expires.isoformat(timespec="seconds"),
+        "lastUsed": None if key.last_used is None else key.last_used.isoformat(),
     }
 
 

@@ -8,13 +8,14 @@ of a key that comes from outside is of a grammar without ``#``, or is escaped he
     ==========================  =======================================  ================================
     organisation                ORG#<org>                                ORG
     repository                  ORG#<org>                                REPOSITORY#<image>
-    service account             ORG#<org>                                SERVICEACCOUNT#<name>
-    group                       ORG#<org>                                GROUP#<name>
-    key in its account          ORG#<org>                                KEY#<account>#<name>
+    user, group, policy ...     ORG#<org>                                <KIND>#<name>
+    identity                    ORG#<org>                                IDENTITY#<gvc>/<name>
+    groups that query           ORG#<org>                                QUERYGROUPS
+    key of its owner            ORG#<org>                                KEY#<kind>/<owner>#<name>
     repository by id            REPOSITORYID#<id>                        REPOSITORY
     key by public id            KEY#<public id>                          KEY
-    membership                  PRINCIPAL#<link>                         GROUP#<group link>
-    membership, reverse         GROUP#<group link>                       MEMBER#<link>
+    hint of a group             PRINCIPAL#<link>                         GROUP#<group link>#<group id>
+    hints of policies           PRINCIPAL#<link>                         POLICIES#<kind>#<org>
     blob link                   REPO#<org>/<image>                       BLOB#<digest>
     manifest                    REPO#<org>/<image>                       MANIFEST#<digest>
     tag: the image record       REPO#<org>/<image>                       TAG#<tag>
@@ -32,6 +33,10 @@ of a key that comes from outside is of a grammar without ``#``, or is escaped he
 
 The index ``gsi1`` finds sessions by expiry: ``gsi1pk`` is one of 16 shards, ``gsi1sk`` begins with the time.
 It holds keys and nothing else.
+
+Image records are in four more. ``gsi2``, ``gsi3`` and ``gsi4`` sort those of an organisation (``gsi2pk``) by
+name, by creation and by last change; ``gsi5`` sorts those of a repository (``pk``) by their last push, and
+holds keys only.
 """
 
 from __future__ import annotations
@@ -45,8 +50,9 @@ from urllib.parse import quote
 
 from moorage.domain.digests import Digest
 from moorage.domain.errors import DigestInvalid, QueryInvalid
+from moorage.domain.image_lists import ImageSort, Place, instant
 from moorage.domain.names import Repository
-from moorage.domain.principals import ServiceAccount
+from moorage.domain.resources import Kind
 
 VERSION = 1
 """``v`` of every row that this code writes."""
@@ -78,24 +84,27 @@ def organisation(org: str) -> Key:
     return Key(f"ORG#{org}", "ORG")
 
 
-def service_account(account: ServiceAccount) -> Key:
-    """A service account."""
-    return Key(f"ORG#{account.org}", f"SERVICEACCOUNT#{account.name}")
+def resource(kind: Kind, org: str, name: str) -> Key:
+    """A resource of an organisation, or the organisation itself."""
+    if kind is Kind.ORG:
+        return organisation(org)
+    return Key(f"ORG#{org}", f"{kind.upper()}#{name}")
 
 
-def service_accounts(org: str) -> Key:
-    """Before all service accounts of an organisation."""
-    return Key(f"ORG#{org}", "SERVICEACCOUNT#")
+def resources(kind: Kind, org: str) -> Key:
+    """Before all resources of a kind in an organisation."""
+    return resource(kind, org, "")
 
 
-def group(org: str, name: str) -> Key:
-    """A group."""
-    return Key(f"ORG#{org}", f"GROUP#{name}")
+def query_groups(org: str) -> Key:
+    """Which groups of an organisation choose members by a query."""
+    return Key(f"ORG#{org}", "QUERYGROUPS")
 
 
-def account_key(account: ServiceAccount, name: str) -> Key:
-    """A key, by the account it belongs to."""
-    return Key(f"ORG#{account.org}", f"KEY#{account.name}#{name}")
+def owner_key(owner: str, name: str) -> Key:
+    """A key, by the principal that it belongs to; with an empty ``name`` before all of them."""
+    _, _, org, principal = owner.split("/", 3)
+    return Key(f"ORG#{org}", f"KEY#{principal}#{name}")
 
 
 def key_by_id(public_id: str) -> Key:
@@ -103,25 +112,30 @@ def key_by_id(public_id: str) -> Key:
     return Key(f"KEY#{public_id}", "KEY")
 
 
-def membership(principal: str, group_link: str) -> Key:
-    """That a principal is in a group."""
-    return Key(f"PRINCIPAL#{principal}", f"GROUP#{group_link}")
+def group_hint(principal: str, group_link: str, group_id: str) -> Key:
+    """That a group may have a principal as member."""
+    return Key(f"PRINCIPAL#{principal}", f"GROUP#{group_link}#{group_id}")
 
 
-def memberships(principal: str) -> Key:
-    """Before all groups of a principal."""
-    return membership(principal, "")
+def group_hints(principal: str) -> Key:
+    """Before all groups that may have a principal as member."""
+    return Key(f"PRINCIPAL#{principal}", "GROUP#")
 
 
-def member(group_link: str, principal: str) -> Key:
-    """The same, seen from the group."""
-    return Key(f"GROUP#{group_link}", f"MEMBER#{principal}")
+def policy_hints(principal: str, kind: str, org: str) -> Key:
+    """Which policies on a kind of an organisation may name a principal."""
+    return Key(f"PRINCIPAL#{principal}", f"POLICIES#{kind}#{org}")
 
 
 # ------------------------------------------------------------------ repositories
 def repository(name: Repository) -> Key:
     """That a repository exists."""
     return Key(f"ORG#{name.org}", f"REPOSITORY#{name.image}")
+
+
+def repositories(org: str) -> Key:
+    """Before all repositories of an organisation."""
+    return Key(f"ORG#{org}", "REPOSITORY#")
 
 
 def repository_by_id(repository_id: str) -> Key:
@@ -136,6 +150,11 @@ def _of(name: Repository, sk: str) -> Key:
 def manifest(name: Repository, digest: Digest) -> Key:
     """A manifest."""
     return _of(name, f"MANIFEST#{digest}")
+
+
+def contents(name: Repository) -> Key:
+    """Before everything that a repository holds."""
+    return _of(name, "")
 
 
 def tag(name: Repository, text: str) -> Key:
@@ -247,6 +266,46 @@ def referrers_place(name: Repository, subject: Digest, artifact_type: str | None
     return place
 
 
+# ------------------------------------------------------------------ images
+class ImageIndex(NamedTuple):
+    """An index that sorts the images of an organisation, and the attribute that it sorts by."""
+
+    name: str
+    attribute: str
+
+
+IMAGE_INDEXES = {
+    ImageSort.NAME: ImageIndex("gsi2", "gsi2sk"),
+    ImageSort.CREATED: ImageIndex("gsi3", "gsi3sk"),
+    ImageSort.LAST_MODIFIED: ImageIndex("gsi4", "gsi4sk"),
+}
+
+
+def images(org: str) -> str:
+    """The partition of an organisation's images in these indexes."""
+    return f"IMAGES#{org}"
+
+
+def image_by_name(name: Repository, text: str) -> dict[str, str]:
+    """Where an image stands among those of its organisation: for good."""
+    return {"gsi2pk": images(name.org), "gsi2sk": Place(name, text).position}
+
+
+def image_by_creation(name: Repository, text: str, created: datetime) -> dict[str, str]:
+    """Where it stands by the time at which it was made: for good, too."""
+    return {"gsi3sk": Place(name, text, created).position}
+
+
+def image_by_change(name: Repository, text: str, last_modified: datetime) -> dict[str, str]:
+    """Where it stands by its last change."""
+    return {"gsi4sk": Place(name, text, last_modified).position}
+
+
+def image_by_push(text: str, pushed: datetime) -> dict[str, str]:
+    """Where it stands among those of its repository by its last push."""
+    return {"gsi5sk": f"{instant(pushed)}#{text}"}
+
+
 # ------------------------------------------------------------------ stored objects
 def stored_object(object_key: str) -> Key:
     """An object of the store."""
@@ -266,6 +325,11 @@ def references(object_key: str) -> Key:
 def organisation_blob(org: str, digest: Digest) -> Key:
     """Under which object an organisation stores a digest."""
     return Key(f"ORGBLOB#{org}", str(digest))
+
+
+def organisation_blobs(org: str) -> Key:
+    """Before all digests that an organisation stores."""
+    return Key(f"ORGBLOB#{org}", "")
 
 
 # ------------------------------------------------------------------ keys of the deployment

@@ -13,12 +13,13 @@ from moorage.adapters.ssm import connect_upload_key
 from moorage.domain.blobs import NAMED_BY_DIGEST, Way
 from moorage.ports import (
     UPLOAD_KEY,
-    Accounts,
     Blobs,
     Clock,
+    Images,
     Manifests,
     MultipartStorage,
     Repositories,
+    Resources,
     Sessions,
     Storage,
     UploadKeySource,
@@ -26,14 +27,17 @@ from moorage.ports import (
 )
 from moorage.services.authorization import Authorization
 from moorage.services.blobs import BlobAccess
+from moorage.services.deletions import Deletions
 from moorage.services.edge_downloads import EdgeDownloads
 from moorage.services.linking import Linking
 from moorage.services.manifests import ManifestAccess
 from moorage.services.presigned_uploads import PresignedUploads
+from moorage.services.protection import Protection
 from moorage.services.referrers import Referrers
 from moorage.services.repositories import RepositoryOpening
 from moorage.services.settling import Settling
 from moorage.services.streamed_uploads import StreamedUploads
+from moorage.services.tag_rules import TagRules
 from moorage.services.upload_keys import HeldUploadKey, HeldUploadKeys
 from moorage.services.upload_signing import UploadSigning
 from moorage.services.uploads import Uploads
@@ -44,7 +48,7 @@ from moorage.web.origin import Entrance
 from moorage.web.registry import create_application
 
 
-class RegistryTable(Repositories, Manifests, Blobs, Sessions, Accounts, VerificationKeys, Protocol):
+class RegistryTable(Repositories, Manifests, Blobs, Sessions, Resources, Images, VerificationKeys, Protocol):
     """All that the registry keeps in one table."""
 
 
@@ -121,6 +125,7 @@ def assemble(
     stored = tuple(way for way in NAMED_BY_DIGEST if upload_keys or way is not Way.DIRECT)
     settling = Settling(table, table, table, storage, linking, clock, stored)
     uploads = Uploads(table, table, storage, linking, settling, opening, clock)
+    manifests = ManifestAccess(table, table, storage, settling, opening, TagRules(table), clock)
     streamed = None
     if upload_keys and ingest:
         streamed = StreamedUploads(uploads, table, linking, HeldUploadKeys(upload_keys), clock)
@@ -129,7 +134,8 @@ def assemble(
         blobs=BlobAccess(table, storage, linking, settling, opening, Authorization(table), edge),
         uploads=uploads,
         presigned=PresignedUploads(table, table, storage, storage, settling, opening, clock),
-        manifests=(manifests := ManifestAccess(table, table, storage, settling, opening, clock)),
+        manifests=manifests,
+        deletions=Deletions(table, table, settling, Protection(table, table)),
         referrers=Referrers(table, manifests),
         entrance=entrance or Entrance(),
         signing=UploadSigning(key, clock) if key else None,

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from moorage.adapters.aws import Patience
 from moorage.adapters.dynamodb import connect_table
+from moorage.adapters.issuers import connect_issuers
 from moorage.adapters.ssm import connect_signing_key
-from moorage.ports import Accounts, Clock, SigningKeySource
+from moorage.ports import Accounts, Clock, Resources, SigningKeySource
+from moorage.ports.issuers import Issuers
 from moorage.services.authorization import Authorization
+from moorage.services.identity_exchange import IdentityExchange
+from moorage.services.issuer_keys import KeptIssuerKeys
 from moorage.services.tokens import TokenIssuing
 from moorage.web.lambda_http import LambdaHandler, lambda_handler
 from moorage.web.origin import Entrance
 from moorage.web.token import create_application
 
-# A token takes three calls, one after the other: the key, its groups, the signing key. The function has
-# time for all three at their slowest, and answers for itself.
-PATIENCE = Patience(read_seconds=3.0, attempts=2)
+# A token takes up to eight calls, one after the other, and more for whom hundreds of policies name: the key
+# and the note of its use, the principal, its groups (three for a user), the policies (two), the signing key.
+# The function has time for eight at their slowest, and answers for itself.
+PATIENCE = Patience(read_seconds=1.5, attempts=2)
+
+
+class TokenTable(Accounts, Resources, Protocol):
+    """All that tokens need of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +58,22 @@ class Settings:
 def create(environ: Mapping[str, str]) -> LambdaHandler:
     """The handler of ``/token``."""
     settings = Settings.read(environ)
-    issuing = assemble(
-        connect_table(settings.table, PATIENCE),
-        connect_signing_key(settings.signing_key, PATIENCE),
-        lambda: datetime.now(UTC),
-    )
-    return lambda_handler(
-        create_application(issuing, settings.entrance), service="token", log_level=settings.log_level
-    )
+    table = connect_table(settings.table, PATIENCE)
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    issuing = assemble(table, connect_signing_key(settings.signing_key, PATIENCE), clock)
+    exchange = assemble_exchange(table, connect_issuers(), clock)
+    application = create_application(issuing, exchange, settings.entrance)
+    return lambda_handler(application, service="token", log_level=settings.log_level)
 
 
-def assemble(accounts: Accounts, source: SigningKeySource, clock: Clock) -> TokenIssuing:
+def assemble(table: TokenTable, source: SigningKeySource, clock: Clock) -> TokenIssuing:
     """The use case over given adapters."""
-    return TokenIssuing(accounts, Authorization(accounts), source, clock)
+    return TokenIssuing(table, Authorization(table), source, clock)
+
+
+def assemble_exchange(resources: Resources, issuers: Issuers, clock: Clock) -> IdentityExchange:
+    """What proves workloads to be identities, over given adapters."""
+    return IdentityExchange(resources, KeptIssuerKeys(issuers, clock), clock)

@@ -30,7 +30,12 @@
     │   ├── CredentialsInvalid
     │   └── TokenInvalid
     ├── Denied
+    │   ├── TagImmutable
+    │   └── ResourceProtected
     ├── AlreadyExists
+    ├── VersionMismatch
+    ├── Conflict
+    │   └── InUse
     ├── NotFound
     └── Unavailable
         ├── Throttled
@@ -182,8 +187,30 @@ class Denied(RegistryError):
     """The caller is known and may not do this."""
 
 
+class TagImmutable(Denied):
+    """A tag that must not move, because its organisation says so: nobody may, whatever their permissions."""
+
+
 class AlreadyExists(RegistryError):
     """A resource of that name exists already."""
+
+
+class ResourceProtected(Denied):
+    """A resource that must not be deleted or changed as things are: nobody may, whatever their
+    permissions.
+    """
+
+
+class Conflict(RegistryError):
+    """What is stored does not allow the change, whoever asks; nothing was written."""
+
+
+class InUse(Conflict):
+    """A resource that others name, or that holds others, and that is therefore kept."""
+
+
+class VersionMismatch(RegistryError):
+    """A change of a version that is not the present one; nothing was written."""
 
 
 class NotFound(RegistryError):

@@ -6,6 +6,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 from moorage.domain.digests import Digest
 from moorage.domain.errors import DigestInvalid, ManifestInvalid, ManifestTooLarge
+from moorage.domain.platforms import distinct_platforms
 
 MAX_MANIFEST_SIZE = 4 * 1024 * 1024
 MAX_REFERENCES = 2000
@@ -54,6 +56,8 @@ class Manifest:
     subject: Digest | None = None
     artifact_type: str | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    platforms: tuple[str, ...] | None = None
+    """Those that an index lists, as ``OS/ARCHITECTURE``; None for an image, whose config knows."""
 
     @classmethod
     def parse(cls, content: bytes, content_type: str | None) -> Manifest:
@@ -100,7 +104,7 @@ def _load(content: bytes) -> dict[str, Any]:
     try:
         # Decoded here, for `json` would guess at UTF-16 and UTF-32, which no client reads.
         text = content.decode()
-        document = json.loads(text, parse_constant=_refuse)
+        document = json.loads(text, parse_constant=_refuse, parse_float=_finite)
         if _HALF_CHARACTER.search(text):
             # Half of a surrogate pair can be written as an escape, and is no text that could be stored.
             json.dumps(document, ensure_ascii=False).encode()
@@ -116,6 +120,14 @@ def _load(content: bytes) -> dict[str, Any]:
 def _refuse(constant: str) -> None:
     # Python reads NaN and Infinity, which are not JSON and which no other client reads.
     raise ValueError(constant)
+
+
+def _finite(number: str) -> float:
+    # 1e999 is JSON, and no number that could be written again.
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
 
 
 def _media_type(document: dict[str, Any], content_type: str | None) -> str:
@@ -172,6 +184,7 @@ def _index(content: bytes, media_type: str, document: dict[str, Any]) -> Manifes
         subject=_subject(document),
         artifact_type=_artifact_type(document),
         annotations=_annotations(document),
+        platforms=distinct_platforms(item.get("platform") for item in document.get("manifests") or ()),
     )
 
 

@@ -26,12 +26,16 @@ _LEEWAY = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a verified bearer token says: who, and what was granted and refused, in canonical form."""
+    """What a verified bearer token says: who, and what was granted and refused, in canonical form.
+
+    ``key`` is the public id of the key that the token was made with; None of a workload's.
+    """
 
     principal: str
     expires: datetime
     granted: Mapping[Repository, Actions] = field(default_factory=dict)
     refused: Mapping[Repository, Actions] = field(default_factory=dict)
+    key: str | None = None
 
     def allows(self, repository: Repository, action: Action) -> bool:
         """Whether the action was asked for and granted."""
@@ -49,8 +53,9 @@ def make_claims(
     refused: Mapping[Repository, Actions],
     now: datetime,
     token_id: str,
+    key: str | None = None,
 ) -> dict[str, Any]:
-    """The claims of a token that is issued ``now``."""
+    """The claims of a token that is issued ``now``, to whoever presented the key of the public id ``key``."""
     issued = int(now.timestamp())
     return {
         "v": CLAIMS_VERSION,
@@ -63,6 +68,7 @@ def make_claims(
         "jti": token_id,
         "granted": _claim(granted),
         "refused": _claim(refused),
+        **({} if key is None else {"key": key}),
     }
 
 
@@ -81,11 +87,14 @@ def parse_claims(claims: Mapping[str, Any], now: datetime) -> AccessToken:
         granted, refused = _actions(claims["granted"]), _actions(claims["refused"])
     except (TypeError, ValueError, OverflowError, OSError, AttributeError, NameInvalid):
         raise TokenInvalid("the bearer token's claims are malformed") from None
+    key = claims.get("key")
+    if key is not None and not isinstance(key, str):
+        raise TokenInvalid("the bearer token's claims are malformed")
     if now >= expires:
         raise TokenInvalid("the bearer token has expired")
     if max(issued, begins) > now + _LEEWAY or expires > now + TOKEN_LIFETIME + _LEEWAY:
         raise TokenInvalid("the bearer token is from the future")
-    return AccessToken(str(claims["sub"]), expires, granted, refused)
+    return AccessToken(str(claims["sub"]), expires, granted, refused, key)
 
 
 def _actions(claim: Mapping[str, Any]) -> dict[Repository, Actions]:

@@ -7,13 +7,15 @@ rests on are strongly consistent. Whatever goes wrong in a dependency is raised 
 
 from __future__ import annotations
 
-from moorage.ports.accounts import Accounts
+from moorage.ports.accounts import KEYS_OF_AN_OWNER, Accounts
 from moorage.ports.blobs import Blobs, Sessions
 from moorage.ports.clock import Clock
+from moorage.ports.images import ImagePage, Images
 from moorage.ports.keys import (
     SIGNING_KEY,
     UPLOAD_KEY,
     UPLOAD_SLOTS,
+    BootstrapRecords,
     EdgeKeys,
     KeyPair,
     KeyPairSource,
@@ -35,23 +37,38 @@ from moorage.ports.repositories import (
     ReferrerPage,
     Repositories,
     RepositoryRecord,
+    RepositoryRemoval,
+)
+from moorage.ports.resources import (
+    POLICIES_OF_A_PRINCIPAL,
+    QUERY_GROUPS_OF_AN_ORGANISATION,
+    OrganisationRemoval,
+    ResourceName,
+    Resources,
 )
 from moorage.ports.storage import MultipartStorage, ObjectHead, Part, PresignedRequest, Storage
 
 __all__ = [
+    "KEYS_OF_AN_OWNER",
+    "POLICIES_OF_A_PRINCIPAL",
+    "QUERY_GROUPS_OF_AN_ORGANISATION",
     "SIGNING_KEY",
     "UPLOAD_KEY",
     "UPLOAD_SLOTS",
     "Accounts",
     "Blobs",
+    "BootstrapRecords",
     "Clock",
     "EdgeKeys",
+    "ImagePage",
+    "Images",
     "KeyPair",
     "KeyPairSource",
     "ManifestRecord",
     "Manifests",
     "MultipartStorage",
     "ObjectHead",
+    "OrganisationRemoval",
     "Part",
     "PresignedRequest",
     "PublicKey",
@@ -60,6 +77,9 @@ __all__ = [
     "ReferrerPage",
     "Repositories",
     "RepositoryRecord",
+    "RepositoryRemoval",
+    "ResourceName",
+    "Resources",
     "SecretRecords",
     "SecretState",
     "SecretStates",

@@ -91,7 +91,14 @@ class SecretStates(Protocol):
         """What is in use as ``secret``; strongly consistent."""
 
 
-class SecretRecords(SecretStates, Protocol):
+class BootstrapRecords(Protocol):
+    """How the bootstrap credential is verified."""
+
+    def find_bootstrap(self) -> str | None:
+        """SHA-256, in hexadecimal, of the bootstrap credential; strongly consistent."""
+
+
+class SecretRecords(SecretStates, BootstrapRecords, Protocol):
     """What is recorded about keys and credentials beside the secrets themselves."""
 
     def record_state(self, secret: str, state: SecretState) -> bool:
@@ -104,9 +111,6 @@ class SecretRecords(SecretStates, Protocol):
 
     def retire_verification_keys(self, *, published_before: datetime, except_kid: str, at: datetime) -> int:
         """Let each key that was published long enough ago end, unless it ends before; how many changed."""
-
-    def find_bootstrap(self) -> str | None:
-        """SHA-256, in hexadecimal, of the bootstrap credential; strongly consistent."""
 
     def record_bootstrap(self, sha256: str, generation: int, created: datetime) -> bool:
         """Record how the bootstrap credential is verified; False, and nothing changed, if a later generation

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from moorage.domain.digests import Digest
+from moorage.domain.images import Pushed
 from moorage.domain.names import Repository
 
 
@@ -32,12 +33,43 @@ class Repositories(Protocol):
     def create_repository(self, record: RepositoryRecord) -> RepositoryRecord:
         """Record a repository, with its id as a second way to find it; the record that stands when another
         writer was first.
+
+        Raises:
+            NameUnknown: there is no such organisation, or it is being removed.
+
         """
+
+
+class RepositoryRemoval(Protocol):
+    """How the repositories of an organisation that is being removed come to an end.
+
+    First each ends: from then on it is absent, and nothing is linked in it or begun. Then its contents go, in
+    slices; its name last, because by it the contents are found.
+    """
+
+    def end_repositories(self, org: str, limit: int) -> int:
+        """Let up to ``limit`` repositories end that have not yet; how many did."""
+
+    def ended_repositories(self, org: str, after: str | None, limit: int) -> Sequence[Repository]:
+        """Up to ``limit`` repositories that have ended, by name, beginning after the image name ``after``."""
+
+    def remove_contents(self, repository: Repository, limit: int) -> int:
+        """Remove what a repository holds, up to about ``limit`` rows; how many they were, 0 when nothing is
+        left. A removal that is cut short is continued by the next.
+        """
+
+    def remove_organisation_blobs(self, org: str, limit: int) -> int:
+        """Forget up to ``limit`` of the digests that an organisation stores; how many they were."""
+
+    def forget_repository(self, repository: Repository) -> None:
+        """Remove the name of a repository that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestRecord:
-    """A manifest of a repository. The content is in ``body`` or, when large, in the object ``body_key``."""
+    """A manifest of a repository. The content is in ``body`` or, when large, in the object ``body_key``.
+    ``total_size`` is in bytes: of the manifest and of all that it names.
+    """
 
     digest: Digest
     media_type: str
@@ -47,6 +79,7 @@ class ManifestRecord:
     body_key: str | None = None
     subject: Digest | None = None
     artifact_type: str | None = None
+    total_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +128,16 @@ class Manifests(Protocol):
     def find_tag(self, repository: Repository, tag: str) -> Digest | None:
         """What ``tag`` points at: one strong read."""
 
-    def put_tag(self, repository: Repository, tag: str, digest: Digest, now: datetime) -> None:
-        """Point ``tag`` at a manifest. The image record behind the tag keeps its id and creation time, and
-        its version grows by one when it moves; pointing it where it points already changes nothing.
+    def put_tags(
+        self, repository: Repository, tags: Sequence[str], pushed: Pushed, may_move: Callable[[str], None]
+    ) -> None:
+        """Point tags at the manifest that was pushed, one after the other. The image record behind a tag
+        keeps its id, creation time and metadata, and its version grows by one when it moves; pointing it
+        where it points already changes nothing.
+
+        ``may_move`` is asked about each tag that stands elsewhere, about all of them before the first one
+        moves; what it raises is raised. No tag that stands elsewhere moves without it having been asked, also
+        when others set it meanwhile.
 
         Raises:
             ManifestUnknown: the manifest is not there (any more).
@@ -105,7 +145,12 @@ class Manifests(Protocol):
         """
 
     def delete_tag(self, repository: Repository, tag: str) -> bool:
-        """Remove the tag; whether it was there."""
+        """Remove the tag, and with it the image's record; whether it was there.
+
+        Raises:
+            ResourceProtected: the metadata of the image protects it.
+
+        """
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> bool:
         """Remove the manifest's tags, then the manifest with its referrer row, then its other rows; whether

@@ -1,15 +1,15 @@
-"""Blobs of a repository: pulled, mounted from another repository, deleted."""
+"""Blobs of a repository: pulled, and mounted from another repository."""
 
 from __future__ import annotations
 
 from moorage.domain.blobs import BlobLink
 from moorage.domain.digests import Digest
-from moorage.domain.errors import BlobUnknown
+from moorage.domain.errors import BlobUnknown, InvalidInput
 from moorage.domain.grants import Action
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
-from moorage.domain.policies import Allow
 from moorage.domain.ranges import require_satisfiable
+from moorage.domain.targets import Resource
 from moorage.ports import Blobs, Storage
 from moorage.services.authorization import Authorization
 from moorage.services.edge_downloads import EdgeDownloads
@@ -92,21 +92,8 @@ class BlobAccess:
         self._opening.open(repository)
         return self._linking.link(repository, digest, held.key)
 
-    def delete(self, repository: Repository, digest: Digest) -> None:
-        """Take the blob out of this repository, at once; its object is left to the collector.
-
-        Raises:
-            BlobUnknown: this repository does not hold it.
-        """
-        held = self._blobs.remove_link(repository, digest) is not None
-        # What other uploads of it have stored and not linked would come back with the next question for it.
-        while self._settling.settle(repository, digest) is not None:
-            held = self._blobs.remove_link(repository, digest) is not None or held
-        if not held:
-            raise _unknown()
-
     def _find_in(self, source: Repository, principal: str, digest: Digest) -> BlobLink | None:
-        if not isinstance(self._authorization.decide(principal, Permission.PULL, source), Allow):
+        if not self._authorization.allows(principal, Permission.PULL, Resource.of_repository(source)):
             return None
         return self._settling.find(source, digest)
 
@@ -115,7 +102,12 @@ class BlobAccess:
         if key is None:
             return None
         sources = [source for source, linked in self._blobs.references(key, _SOURCES) if linked == digest]
-        granted, _ = self._authorization.grant(principal, dict.fromkeys(sources, frozenset({Action.PULL})))
+        try:
+            granted, _ = self._authorization.grant(
+                principal, dict.fromkeys(sources, frozenset({Action.PULL}))
+            )
+        except InvalidInput:
+            return None  # Too much to decide about: the client uploads it.
         for source in sources:
             # A REF row is written before its link and may outlive it: the link is what counts.
             if granted[source] and (link := self._blobs.find_link(source, digest)):

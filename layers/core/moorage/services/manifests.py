@@ -1,4 +1,4 @@
-"""Manifests and tags: pushed, pulled, listed, deleted.
+"""Manifests and tags: pushed, pulled, listed.
 
 https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests
 """
@@ -17,6 +17,7 @@ from moorage.domain.errors import (
     NameUnknown,
     WriteConflict,
 )
+from moorage.domain.images import MAX_SIZE, Pushed
 from moorage.domain.manifests import Manifest, compact_json
 from moorage.domain.names import Repository
 from moorage.ports import (
@@ -30,6 +31,7 @@ from moorage.ports import (
 )
 from moorage.services.repositories import RepositoryOpening
 from moorage.services.settling import Settling
+from moorage.services.tag_rules import TagRules
 
 MANIFEST_PREFIX = "manifests/"
 # What is larger goes to the object store: a strong read of an item is paid by its size.
@@ -58,6 +60,7 @@ class ManifestAccess:
         storage: Storage,
         settling: Settling,
         opening: RepositoryOpening,
+        rules: TagRules,
         clock: Clock,
     ) -> None:
         self._manifests = manifests
@@ -65,6 +68,7 @@ class ManifestAccess:
         self._storage = storage
         self._settling = settling
         self._opening = opening
+        self._rules = rules
         self._clock = clock
 
     def find(self, repository: Repository, reference: Digest | str) -> ManifestRecord:
@@ -87,28 +91,30 @@ class ManifestAccess:
         Raises:
             ManifestUnknown: deleted since ``record`` was read.
         """
-        if record.body is not None:
-            return record.body
-        pieces = self._storage.read(record.body_key) if record.body_key else None
-        if pieces is None:
+        content = read_content(self._storage, record)
+        if content is None:
             raise _unknown()
-        return b"".join(pieces)
+        return content
 
     def push(
         self,
         repository: Repository,
+        principal: str,
         content: bytes,
         content_type: str | None,
         reference: Digest | str,
         tags: Sequence[str] = (),
     ) -> PushedManifest:
-        """Store a manifest and point its tags at it; tags move last, when all else is there.
+        """Store a manifest and point its tags at it; tags move last, when all else is there. The images that
+        they stand for are then known as pushed by ``principal``.
 
         Raises:
             ManifestTooLarge, ManifestInvalid: see ``Manifest.parse``.
             DigestMismatch: pushed under the digest of other content.
             ManifestBlobUnknown: it names blobs or manifests that the repository does not hold.
             BeingVerified: it names a blob that was uploaded, and that only the finalizer can prove.
+            TagImmutable: a tag names another manifest, and must not move; no tag has moved, unless that one
+                was set only meanwhile.
         """
         manifest = Manifest.parse(content, content_type)
         if isinstance(reference, Digest):
@@ -118,30 +124,18 @@ class ManifestAccess:
         else:
             digest = Digest.of(content, Algorithm.SHA256)
             tags = (reference, *tags)
-        self._require_content(repository, manifest)
+        size = self._require_content(repository, manifest)
         tags = tuple(dict.fromkeys(tags))
+        may_move = self._rules.of(repository)
         for _ in range(_ATTEMPTS):
-            self._put(repository, digest, manifest)
+            self._put(repository, digest, manifest, size)
+            pushed = Pushed(digest, manifest.media_type, size, principal, self._clock(), manifest.platforms)
             try:
-                for tag in tags:
-                    self._manifests.put_tag(repository, tag, digest, self._clock())
+                self._manifests.put_tags(repository, tags, pushed, may_move)
             except ManifestUnknown:
                 continue  # Deleted by somebody else since it was put.
             return PushedManifest(digest, manifest.subject, tags)
         raise WriteConflict("the manifest is being deleted at the same time; try again")
-
-    def delete(self, repository: Repository, reference: Digest | str) -> None:
-        """Delete a tag, or a manifest with all its tags; gone for every reader when this returns.
-
-        Raises:
-            ManifestUnknown: there is none.
-        """
-        if isinstance(reference, Digest):
-            deleted = self._manifests.delete_manifest(repository, reference)
-        else:
-            deleted = self._manifests.delete_tag(repository, reference)
-        if not deleted:
-            raise _unknown()
 
     def tags(self, repository: Repository, last: str | None, limit: int) -> tuple[Sequence[str], bool]:
         """Up to ``limit`` (at most 1000) tags after ``last``, and whether there are more.
@@ -155,24 +149,28 @@ class ManifestAccess:
             raise NameUnknown("there is no such repository")
         return tags[:limit], len(tags) > limit
 
-    def _require_content(self, repository: Repository, manifest: Manifest) -> None:
-        """Every blob and child manifest must be in this repository: knowing a digest gives nothing."""
+    def _require_content(self, repository: Repository, manifest: Manifest) -> int:
+        """Every blob and child manifest must be in this repository: knowing a digest gives nothing. The bytes
+        of the manifest and of all that it names; what several manifests of an index share counts for each.
+        """
         wanted = dict.fromkeys(blob.digest for blob in manifest.blobs if not blob.optional)
-        links = self._settling.find_all(repository, wanted)
+        links = dict(self._settling.find_all(repository, wanted))
         children = dict.fromkeys(child.digest for child in manifest.manifests)
         stored = self._manifests.find_manifests(repository, children) if children else {}
         missing = [digest for digest in wanted if digest not in links]
         absent = [digest for digest in children if digest not in stored]
         # BuildKit keeps its cache in an index whose entries are layers.
-        layers = self._settling.find_all(repository, absent)
+        layers = dict(self._settling.find_all(repository, absent))
         missing += [digest for digest in absent if digest not in layers]
         if missing:
             raise ManifestBlobUnknown(
                 "the manifest names content that this repository does not hold; push that first",
                 detail=[{"digest": str(digest)} for digest in missing[:_NAMED_IN_ERROR]],
             )
+        size = len(manifest.content) + sum(link.size for link in (links | layers).values())
+        return min(size + sum(child.total_size for child in stored.values()), MAX_SIZE)
 
-    def _put(self, repository: Repository, digest: Digest, manifest: Manifest) -> None:
+    def _put(self, repository: Repository, digest: Digest, manifest: Manifest, total_size: int) -> None:
         record = self._opening.open(repository)
         body: bytes | None = manifest.content
         body_key: str | None = None
@@ -187,6 +185,7 @@ class ManifestAccess:
             body_key=body_key,
             subject=manifest.subject,
             artifact_type=manifest.artifact_type,
+            total_size=total_size,
         )
         uses = [reference.digest for reference in (*manifest.blobs, *manifest.manifests)]
         referrer = _referrer(digest, manifest)
@@ -212,6 +211,14 @@ class ManifestAccess:
             if digest == before:
                 return None
         return None
+
+
+def read_content(storage: Storage, record: ManifestRecord) -> bytes | None:
+    """The bytes of a manifest, None when it has been deleted since ``record`` was read."""
+    if record.body is not None:
+        return record.body
+    pieces = storage.read(record.body_key) if record.body_key else None
+    return None if pieces is None else b"".join(pieces)
 
 
 def _referrer(digest: Digest, manifest: Manifest) -> Referrer | None:

@@ -16,7 +16,11 @@ class RepositoryOpening:
         self._clock = clock
 
     def open(self, repository: Repository) -> RepositoryRecord:
-        """The record of ``repository``, made now if it was not there."""
+        """The record of ``repository``, made now if it was not there.
+
+        Raises:
+            NameUnknown: its organisation is not there, or is being removed.
+        """
         record = self._repositories.find_repository(repository)
         if record is None:
             new = RepositoryRecord(repository, secrets.token_hex(16), self._clock())

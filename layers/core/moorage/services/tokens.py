@@ -15,15 +15,18 @@ import jwt
 from moorage.domain.addresses import Address
 from moorage.domain.errors import CredentialsInvalid, InvalidInput
 from moorage.domain.grants import parse_scopes
-from moorage.domain.principals import KeyRecord, public_id
+from moorage.domain.principals import KeyRecord
 from moorage.domain.tokens import ALGORITHM, TOKEN_LIFETIME, make_claims
 from moorage.ports import Accounts, Clock, SigningKey, SigningKeySource
 from moorage.services.authorization import Authorization
+from moorage.services.keys import KeyAuthentication
 
 KEY_USER = "<token>"
 _SIGNING_KEY_HELD = timedelta(minutes=5)
 # The gateway takes 10,240 bytes of request line and headers, and the token is in a header.
 _MAX_TOKEN_SIZE = 6144
+REPOSITORIES_MAX = 200
+"""Repositories that one token can be asked for. A token for more of them would hardly fit a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,12 @@ class IssuedToken:
 
 
 class TokenIssuing:
-    """Exchanges service-account keys for tokens."""
+    """Exchanges keys for tokens."""
 
     def __init__(
         self, accounts: Accounts, authorization: Authorization, source: SigningKeySource, clock: Clock
     ) -> None:
-        self._accounts = accounts
+        self._keys = KeyAuthentication(accounts, clock)
         self._authorization = authorization
         self._source = source
         self._clock = clock
@@ -59,7 +62,7 @@ class TokenIssuing:
         if username not in (KEY_USER, key.name):
             raise CredentialsInvalid(
                 f"the user name is the literal {KEY_USER} (or the key's name) "
-                "and the password a service-account key"
+                "and the password a key of a service account or a user"
             )
         return key
 
@@ -69,23 +72,25 @@ class TokenIssuing:
         Raises:
             CredentialsInvalid: no such key, a wrong secret, or an expired key: all alike.
         """
-        key = self._accounts.find_key(public_id(secret))
-        if key is None or not key.proves(secret, self._clock()):
-            raise CredentialsInvalid("the service-account key is unknown, revoked or expired")
-        return key
+        return self._keys.authenticate(secret)
 
-    def issue(self, key: KeyRecord, scopes: Iterable[str], address: Address) -> IssuedToken:
-        """A token for the account of ``key``: of what ``scopes`` ask for at ``address``, what it may do.
+    def issue(
+        self, principal: str, scopes: Iterable[str], address: Address, *, key: str | None = None
+    ) -> IssuedToken:
+        """A token for a principal that has proved who it is, by the key of the public id ``key`` if it has
+        one: of what ``scopes`` ask for at ``address``, what it may do.
 
         Raises:
-            InvalidInput: so many scopes that the token would not fit a request.
+            InvalidInput: so many scopes that the token would not fit a request, or over 200 repositories.
         """
-        principal = key.account.link
-        granted, refused = self._authorization.grant(principal, parse_scopes(scopes, address))
+        asked = parse_scopes(scopes, address)
+        if len(asked) > REPOSITORIES_MAX:
+            raise InvalidInput(f"a token is for at most {REPOSITORIES_MAX} repositories; ask for fewer")
+        granted, refused = self._authorization.grant(principal, asked)
         now = self._clock()
         signing = self._signing_key(now)
         claims = make_claims(
-            principal, granted=granted, refused=refused, now=now, token_id=secrets.token_hex(16)
+            principal, granted=granted, refused=refused, now=now, token_id=secrets.token_hex(16), key=key
         )
         token = jwt.encode(claims, signing.private_pem, algorithm=ALGORITHM, headers={"kid": signing.kid})
         if len(token) > _MAX_TOKEN_SIZE:

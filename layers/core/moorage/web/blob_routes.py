@@ -32,5 +32,5 @@ def head_blob(call: Call) -> Response:
 
 def delete_blob(call: Call) -> Response:
     """202; the blob is gone for every later request."""
-    call.services.blobs.delete(call.repository, call.path_digest())
+    call.services.deletions.blob(call.repository, call.path_digest())
     return Response(status_code=HTTPStatus.ACCEPTED)

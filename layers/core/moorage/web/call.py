@@ -11,6 +11,7 @@ from moorage.domain.digests import Digest
 from moorage.domain.errors import BlobUploadUnknown, DigestInvalid, QueryInvalid
 from moorage.domain.names import Repository
 from moorage.services.blobs import BlobAccess
+from moorage.services.deletions import Deletions
 from moorage.services.manifests import ManifestAccess
 from moorage.services.presigned_uploads import PresignedUploads
 from moorage.services.referrers import Referrers
@@ -40,6 +41,7 @@ class RegistryServices:
     uploads: Uploads
     presigned: PresignedUploads
     manifests: ManifestAccess
+    deletions: Deletions
     referrers: Referrers
     entrance: Entrance
     signing: UploadSigning | None = None

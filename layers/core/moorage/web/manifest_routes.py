@@ -37,7 +37,12 @@ def put_manifest(call: Call) -> Response:
     if len(tags) > MAX_TAGS_PER_PUSH:
         raise TooManyTags(f"one push takes at most {MAX_TAGS_PER_PUSH} tags; this one has {len(tags)}")
     pushed = call.services.manifests.push(
-        call.repository, call.body, call.request.headers.get("content-type"), _reference(call), tags
+        call.repository,
+        call.principal,
+        call.body,
+        call.request.headers.get("content-type"),
+        _reference(call),
+        tags,
     )
     headers = {"Location": call.path(f"manifests/{pushed.digest}"), DIGEST_HEADER: str(pushed.digest)}
     if pushed.subject is not None:
@@ -49,7 +54,7 @@ def put_manifest(call: Call) -> Response:
 
 def delete_manifest(call: Call) -> Response:
     """202; the tag, or the manifest and its tags, are gone for every later request."""
-    call.services.manifests.delete(call.repository, _reference(call))
+    call.services.deletions.manifest(call.repository, _reference(call))
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 

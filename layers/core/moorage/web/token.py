@@ -1,14 +1,18 @@
 """The token service: ``GET /token`` with Basic, and ``POST /token`` with a form.
 
+A workload presents its own token in place of a key, with the link of its identity as user name, or exchanges
+it as RFC 8693 says.
+
 https://distribution.github.io/distribution/spec/auth/token/
 https://distribution.github.io/distribution/spec/auth/oauth/
+https://www.rfc-editor.org/rfc/rfc8693#section-2
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, Response
@@ -16,6 +20,8 @@ from starlette.routing import Route, Router
 
 from moorage.domain.errors import CredentialsInvalid, InvalidInput, Unauthorized
 from moorage.domain.principals import KeyRecord
+from moorage.domain.trust import is_identity_link
+from moorage.services.identity_exchange import IdentityExchange
 from moorage.services.tokens import KEY_USER, TokenIssuing
 from moorage.web.origin import Entrance
 from moorage.web.resource import Handler, NotFound, Resource
@@ -26,49 +32,95 @@ if TYPE_CHECKING:
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_FIELDS = 100
 _MAX_FORM_SIZE = 64 * 1024
+_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_TYPE = "urn:ietf:params:oauth:token-type:"
+_SUBJECT_TYPES = (f"{_TYPE}jwt", f"{_TYPE}id_token")
+_ISSUED_TYPE = f"{_TYPE}access_token"
 
 
-def create_application(issuing: TokenIssuing, entrance: Entrance) -> Router:
+class _Proved(NamedTuple):
+    """Who has proved to be whom: a principal, and the public id of its key; None of a workload."""
+
+    principal: str
+    key: str | None = None
+
+    @classmethod
+    def by(cls, key: KeyRecord) -> _Proved:
+        """The owner of a key that was presented."""
+        return cls(key.owner, key.id)
+
+
+def create_application(issuing: TokenIssuing, exchange: IdentityExchange, entrance: Entrance) -> Router:
     """The ASGI application that serves ``/token`` to clients that come in by ``entrance``."""
-    endpoint = _TokenEndpoint(issuing, entrance)
+    endpoint = _TokenEndpoint(issuing, exchange, entrance)
     handlers = {"GET": endpoint.get, "POST": endpoint.post}
     token = Resource("token", {name: _challenging(each, entrance) for name, each in handlers.items()})
     return Router([Route("/token", token)], redirect_slashes=False, default=NotFound())
 
 
 class _TokenEndpoint:
-    def __init__(self, issuing: TokenIssuing, entrance: Entrance) -> None:
+    def __init__(self, issuing: TokenIssuing, exchange: IdentityExchange, entrance: Entrance) -> None:
         self._issuing = issuing
+        self._exchange = exchange
         self._entrance = entrance
 
     def get(self, request: Request, _: bytes) -> Response:
         """Basic credentials, and any number of ``scope`` parameters."""
-        key = self._issuing.authenticate(*_basic(request))
-        return self._issue(request, key, request.query_params.getlist("scope"))
+        proved = self._proved(request, *_basic(request))
+        return self._issue(request, proved, request.query_params.getlist("scope"))
 
     def post(self, request: Request, body: bytes) -> Response:
-        """``grant_type=password`` or ``refresh_token``; scopes in one field, separated by spaces."""
+        """``grant_type=password``, ``refresh_token`` or RFC 8693's; scopes in one field, with spaces."""
         form = _form(request, body)
+        more: dict[str, str] = {}
         match form.get("grant_type"):
             case "password":
-                key = self._issuing.authenticate(form.get("username", ""), form.get("password", ""))
+                proved = self._proved(request, form.get("username", ""), form.get("password", ""))
             case "refresh_token":
                 # Whoever keeps an identity token instead of a password has put a key there.
-                key = self._issuing.authenticate_key(form.get("refresh_token", ""))
+                proved = _Proved.by(self._issuing.authenticate_key(form.get("refresh_token", "")))
+            case grant if grant == _EXCHANGE:
+                proved = _Proved(self._exchanged(request, form))
+                more = {"issued_token_type": _ISSUED_TYPE, "token_type": "Bearer"}
             case _:
-                raise InvalidInput("grant_type is password or refresh_token")
-        return self._issue(request, key, [form.get("scope", "")])
+                raise InvalidInput(f"grant_type is password, refresh_token or {_EXCHANGE}")
+        return self._issue(request, proved, [form.get("scope", "")], more)
 
-    def _issue(self, request: Request, key: KeyRecord, scopes: Sequence[str]) -> Response:
+    def _proved(self, request: Request, username: str, password: str) -> _Proved:
+        if is_identity_link(username):
+            address = self._entrance.address(request)
+            return _Proved(self._exchange.authenticate(username, password, address))
+        return _Proved.by(self._issuing.authenticate(username, password))
+
+    def _exchanged(self, request: Request, form: Mapping[str, str]) -> str:
+        """The identity that the form names as ``identity`` or, as RFC 8693 has it, ``resource``."""
+        if form.get("subject_token_type") not in _SUBJECT_TYPES:
+            raise InvalidInput(f"subject_token_type is {' or '.join(_SUBJECT_TYPES)}")
+        if form.get("requested_token_type", _ISSUED_TYPE) != _ISSUED_TYPE or "actor_token" in form:
+            raise InvalidInput(f"only an {_ISSUED_TYPE} is issued, and only to the subject itself")
+        named = {form[name] for name in ("identity", "resource") if name in form}
+        if len(named) != 1:
+            raise InvalidInput(
+                "identity is the link of one identity: /org/ORGANISATION/gvc/GVC/identity/NAME"
+            )
+        return self._exchange.authenticate(
+            named.pop(), form.get("subject_token", ""), self._entrance.address(request)
+        )
+
+    def _issue(
+        self, request: Request, proved: _Proved, scopes: Sequence[str], more: Mapping[str, str] | None = None
+    ) -> Response:
         # Clients that join several scopes do it with spaces, in either dialect.
         asked = [scope for joined in scopes for scope in joined.split()]
-        issued = self._issuing.issue(key, asked, self._entrance.address(request))
+        address = self._entrance.address(request)
+        issued = self._issuing.issue(proved.principal, asked, address, key=proved.key)
         request.state.principal = issued.principal
         answer = {
             "token": issued.token,
             "access_token": issued.token,
             "expires_in": int(issued.lifetime.total_seconds()),
             "issued_at": issued.issued.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **(more or {}),
         }
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 

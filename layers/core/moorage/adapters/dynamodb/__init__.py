@@ -5,8 +5,11 @@ from __future__ import annotations
 from moorage.adapters.aws import Patience
 from moorage.adapters.dynamodb.accounts import DynamoAccounts
 from moorage.adapters.dynamodb.blobs import DynamoBlobs
+from moorage.adapters.dynamodb.images import DynamoImages
 from moorage.adapters.dynamodb.manifests import DynamoManifests
+from moorage.adapters.dynamodb.removal import DynamoRepositoryRemoval
 from moorage.adapters.dynamodb.repositories import DynamoRepositories
+from moorage.adapters.dynamodb.resources import DynamoResources
 from moorage.adapters.dynamodb.secret_states import DynamoSecretStates
 from moorage.adapters.dynamodb.sessions import DynamoSessions
 from moorage.adapters.dynamodb.table import Table
@@ -18,13 +21,18 @@ __all__ = ["DynamoTable", "Table", "connect_table"]
 class DynamoTable(
     DynamoRepositories,
     DynamoManifests,
+    DynamoImages,
     DynamoBlobs,
     DynamoSessions,
+    DynamoResources,
     DynamoAccounts,
+    DynamoRepositoryRemoval,
     DynamoVerificationKeys,
     DynamoSecretStates,
 ):
-    """All that the table holds: repositories, manifests, blobs, sessions, accounts, keys."""
+    """All that the table holds: organisations with their resources and keys, repositories with their content,
+    verification keys.
+    """
 
 
 def connect_table(name: str, patience: Patience | None = None) -> DynamoTable:

@@ -19,7 +19,7 @@ from moorage.domain.names import Repository
 from moorage.ports import ManifestRecord, Referrer, ReferrerPage
 
 # What a reader of a manifest gets; the row also says what its deletion has to remove.
-_SUMMARY = ("digest", "media_type", "size", "pushed", "subject", "artifact_type")
+_SUMMARY = ("digest", "media_type", "size", "total_size", "pushed", "subject", "artifact_type")
 _CONTENT = ("body", "body_key")
 _ACCOMPANIED = ("uses", "referrer", "push", "tag_writes", "subject")
 
@@ -135,6 +135,7 @@ def _storing(
         "digest": str(manifest.digest),
         "media_type": manifest.media_type,
         "size": manifest.size,
+        "total_size": manifest.total_size,
         "body": manifest.body,
         "body_key": manifest.body_key,
         "subject": str(manifest.subject) if manifest.subject else None,
@@ -179,6 +180,7 @@ def _manifest(found: Row) -> ManifestRecord:
         body_key=found.get("body_key"),
         subject=Digest.parse(found["subject"]) if "subject" in found else None,
         artifact_type=found.get("artifact_type"),
+        total_size=found["total_size"],
     )
 
 

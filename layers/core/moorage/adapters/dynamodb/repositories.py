@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from moorage.adapters import keys
+from moorage.adapters.dynamodb.resources import STANDING
 from moorage.adapters.dynamodb.rows import Row, resource, row
 from moorage.adapters.dynamodb.table import ConditionFailed, Table
-from moorage.adapters.dynamodb.writes import ABSENT, put
-from moorage.domain.errors import WriteConflict
+from moorage.adapters.dynamodb.writes import ABSENT, check, put
+from moorage.domain.errors import NameUnknown, WriteConflict
 from moorage.domain.names import Repository
 from moorage.ports import RepositoryRecord
 
-# Where the row by name stands in the transaction.
-_NAME = 0
+# Where the row by name and the organisation stand in the transaction.
+_NAME, _ORGANISATION = 0, 2
 
 
 class DynamoRepositories:
@@ -25,7 +26,8 @@ class DynamoRepositories:
     def find_repository(self, repository: Repository) -> RepositoryRecord | None:
         """The record, or None: one strong read."""
         found = self._table.get(keys.repository(repository))
-        return _record(found) if found else None
+        # Without an id it has ended, with its organisation.
+        return _record(found) if found and "id" in found else None
 
     def find_repository_by_id(self, repository_id: str) -> RepositoryRecord | None:
         """The record, or None: two strong reads, for the repository of that name may have been made anew."""
@@ -54,8 +56,11 @@ class DynamoRepositories:
                     ),
                     ABSENT,
                 ),
+                check(keys.organisation(name.org), STANDING),
             )
         except ConditionFailed as failed:
+            if _ORGANISATION in failed.rows:
+                raise NameUnknown(f"there is no organisation {name.org}") from None
             standing = failed.rows.get(_NAME)
             if standing is None:
                 raise WriteConflict("a repository of that id exists") from None

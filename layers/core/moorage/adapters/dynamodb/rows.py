@@ -10,7 +10,8 @@ from typing import Any
 from moorage.adapters.keys import VERSION, Index, Key
 
 Row = dict[str, Any]
-"""Attributes by name: text, whole numbers, bytes, booleans, lists and maps of them. No None, no floats."""
+"""Attributes by name: text, whole numbers, bytes, booleans, lists and maps of them, sets of
+text. No None, no floats."""
 
 Value = dict[str, Any]
 """A value in DynamoDB's JSON: one pair, of its type and its content."""
@@ -34,7 +35,7 @@ def resource(row_id: str, now: datetime, description: str = "") -> dict[str, Any
     }
 
 
-def to_value(value: Any) -> Value:
+def to_value(value: Any) -> Value:  # noqa: PLR0911
     """A value as DynamoDB takes it."""
     match value:
         case str():
@@ -45,6 +46,8 @@ def to_value(value: Any) -> Value:
             return {"N": str(value)}
         case bytes():
             return {"B": base64.b64encode(value).decode()}
+        case frozenset():
+            return {"SS": sorted(value)}
         case list() | tuple():
             return {"L": [to_value(item) for item in value]}
         case Mapping():
@@ -60,6 +63,8 @@ def from_value(value: Value) -> Any:
             return int(content)
         case "B", str():
             return base64.b64decode(content)
+        case "SS", list():
+            return frozenset(content)
         case "L", list():
             return [from_value(item) for item in content]
         case "M", dict():

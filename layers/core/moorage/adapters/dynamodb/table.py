@@ -123,7 +123,13 @@ class Table:
             attempts.pause(unavailable("ThrottlingError"))
 
     def query(
-        self, first: Key, *only: str, after: Key | None = None, limit: int | None = None, whole: str = ""
+        self,
+        first: Key,
+        *only: str,
+        after: Key | None = None,
+        limit: int | None = None,
+        whole: str = "",
+        descending: bool = False,
     ) -> Page:
         """One page of a partition in key order: the rows whose sort key begins with ``first.sk``, or with
         ``whole`` those from ``first.sk`` on whose key begins with ``whole``; beginning after ``after``.
@@ -145,6 +151,7 @@ class Table:
             **_projection(only, condition, bounds),
             **({"ExclusiveStartKey": to_item(after._asdict())} if after else {}),
             **({"Limit": limit} if limit else {}),
+            **({"ScanIndexForward": False} if descending else {}),
         }
         answer = self._ask("Query", request)
         if "Items" not in answer:
@@ -180,6 +187,35 @@ class Table:
         if "Items" not in answer:
             raise unavailable("")
         return [from_item(item)["gsi1sk"] for item in answer["Items"]]
+
+    def page_of_index(
+        self,
+        index: str,
+        partition: Mapping[str, str],
+        *only: str,
+        after: Mapping[str, str] | None,
+        limit: int,
+        descending: bool = False,
+    ) -> Page:
+        """Up to ``limit`` rows of one partition of an index, named by its attribute, in the index's order.
+        ``after`` has all keys, of the index and of the table, of the row that they begin after. Indexes are
+        eventually consistent. At most 1 MB of rows: there may be more though fewer than ``limit`` came.
+        """
+        ((attribute, value),) = partition.items()
+        condition = f"#{attribute} = :pk"
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ScanIndexForward": not descending,
+            "Limit": limit,
+            **_projection(only, condition, {"pk": value}),
+            **({"ExclusiveStartKey": to_item(after)} if after else {}),
+        }
+        answer = self._ask("Query", request)
+        if "Items" not in answer:
+            raise unavailable("")
+        return Page([from_item(item) for item in answer["Items"]], more=bool(answer.get("LastEvaluatedKey")))
 
     def write(self, write: Write) -> None:
         """One write.

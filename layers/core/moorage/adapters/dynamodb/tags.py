@@ -10,21 +10,25 @@ a manifest with fewer tags.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 
 from moorage.adapters import keys
-from moorage.adapters.dynamodb.rows import Row, resource, row
+from moorage.adapters.dynamodb.image_rows import (
+    Standing,
+    moved_image,
+    new_image,
+    removed_image,
+    standing,
+)
+from moorage.adapters.dynamodb.rows import row
 from moorage.adapters.dynamodb.table import Attempts, ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, PRESENT, Write, delete, put, update
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestUnknown, WriteConflict
+from moorage.domain.images import Pushed, refuse_protected
 from moorage.domain.names import Repository
 
-POINTS_THERE = "#digest = :digest"
-
-_MOVING = "the tag is being moved by others; try again in a moment"
+_MOVING = "the tag is being changed by others; try again in a moment"
 
 # A transaction has at most 100 parts, and each tag takes two.
 _TAGS_AT_ONCE = 25
@@ -44,34 +48,62 @@ class DynamoTags:
         found = self._table.get(keys.tag(repository, tag), "digest")
         return Digest.parse(found["digest"]) if found else None
 
-    def put_tag(self, repository: Repository, tag: str, digest: Digest, now: datetime) -> None:
-        """Point a tag at a manifest."""
+    def put_tags(
+        self, repository: Repository, tags: Sequence[str], pushed: Pushed, may_move: Callable[[str], None]
+    ) -> None:
+        """Point tags at a manifest."""
+        found = self._find(repository, tags)
+        for tag in tags:
+            if _moves(found.get(tag), pushed):
+                may_move(tag)
+        for tag in tags:
+            self._point(repository, tag, pushed, found.get(tag), may_move)
+
+    def _find(self, repository: Repository, tags: Sequence[str]) -> dict[str, Standing]:
+        if len(tags) == 1:
+            found = self._read(repository, tags[0])
+            return {tags[0]: found} if found else {}
+        rows = self._table.get_all([keys.tag(repository, tag) for tag in tags], "tag", *Standing._fields)
+        return {each["tag"]: standing(each) for each in rows}
+
+    def _read(self, repository: Repository, tag: str) -> Standing | None:
+        found = self._table.get(keys.tag(repository, tag), *Standing._fields)
+        return standing(found) if found else None
+
+    def _point(
+        self,
+        repository: Repository,
+        tag: str,
+        pushed: Pushed,
+        before: Standing | None,
+        may_move: Callable[[str], None],
+    ) -> None:
+        """Point a tag, of which ``may_move`` has been asked if it stands elsewhere, at a manifest."""
         attempts = Attempts()
-        while True:
-            # Read after the pause, though a refused transaction shows the row: by now it has moved on.
-            standing = self._table.get(keys.tag(repository, tag), "digest")
-            if standing and standing["digest"] == str(digest):
-                return
+        while before is None or _moves(before, pushed):
             try:
-                self._table.transact(*_pointing(repository, tag, digest, standing, now), attempts=attempts)
+                self._table.transact(*_pointing(repository, tag, pushed, before), attempts=attempts)
             except ConditionFailed as failed:
                 if _MANIFEST in failed.rows:
                     raise ManifestUnknown("the manifest is not in this repository") from None
             else:
                 return
             attempts.pause(WriteConflict(_MOVING))
+            # Read after the pause, though a refused transaction shows the row: by now it has moved on.
+            before = self._read(repository, tag)
+            if _moves(before, pushed):
+                may_move(tag)
 
     def delete_tag(self, repository: Repository, tag: str) -> bool:
         """Remove a tag."""
         attempts = Attempts()
         while True:
-            standing = self._table.get(keys.tag(repository, tag), "digest")
-            if standing is None:
+            before = self._read(repository, tag)
+            if before is None:
                 return False
+            refuse_protected(repository, tag, before.tags)
             try:
-                self._table.transact(
-                    *_removing(repository, tag, Digest.parse(standing["digest"])), attempts=attempts
-                )
+                self._table.transact(*removed_image(repository, tag, before), attempts=attempts)
             except ConditionFailed:
                 attempts.pause(WriteConflict(_MOVING))
             else:
@@ -90,12 +122,20 @@ class DynamoTags:
         return [each["tag"] for each in found]
 
     def remove_tags(self, repository: Repository, digest: Digest, attempts: Attempts) -> bool:
-        """Remove the tags that point at a manifest; False when one of them moved meanwhile."""
-        tags = self.tags_of(repository, digest)
-        for start in range(0, len(tags), _TAGS_AT_ONCE):
+        """Remove the tags that point at a manifest; False when one of them changed meanwhile.
+
+        Raises:
+            ResourceProtected: one of them is protected; none was removed, unless that one was protected only
+                meanwhile.
+        """
+        there = self._find(repository, self.tags_of(repository, digest))
+        pointing = [(tag, each) for tag, each in there.items() if each.digest == digest]
+        for tag, before in pointing:
+            refuse_protected(repository, tag, before.tags)
+        for start in range(0, len(pointing), _TAGS_AT_ONCE):
             writes: list[Write] = []
-            for tag in tags[start : start + _TAGS_AT_ONCE]:
-                writes += _removing(repository, tag, digest)
+            for tag, before in pointing[start : start + _TAGS_AT_ONCE]:
+                writes += removed_image(repository, tag, before)
             try:
                 self._table.transact(*writes, attempts=attempts)
             except ConditionFailed:
@@ -103,36 +143,19 @@ class DynamoTags:
         return True
 
 
-def _pointing(
-    repository: Repository, tag: str, digest: Digest, standing: Row | None, now: datetime
-) -> list[Write]:
-    """The transaction that moves a tag from where it stands."""
-    writes = [update(keys.manifest(repository, digest), "ADD #tag_writes :one", PRESENT, one=1)]
-    if standing is None:
-        record = {**resource(str(uuid.uuid4()), now), "tag": tag, "digest": str(digest)}
-        writes.append(put(row(keys.tag(repository, tag), "tag", record), ABSENT))
+def _moves(before: Standing | None, pushed: Pushed) -> bool:
+    """Whether a tag stands, and elsewhere."""
+    return before is not None and before.digest != pushed.digest
+
+
+def _pointing(repository: Repository, tag: str, pushed: Pushed, before: Standing | None) -> list[Write]:
+    """The transaction that lets a tag point at a manifest, from wherever it stands."""
+    writes = [update(keys.manifest(repository, pushed.digest), "ADD #tag_writes :one", PRESENT, one=1)]
+    if before is None:
+        writes.append(put(new_image(repository, tag, pushed), ABSENT))
     else:
-        before = Digest.parse(standing["digest"])
-        writes.append(
-            update(
-                keys.tag(repository, tag),
-                "SET #digest = :to, #last_modified = :now ADD #version :one",
-                POINTS_THERE,
-                to=str(digest),
-                now=now.isoformat(),
-                one=1,
-                digest=str(before),
-            )
-        )
-        writes.append(delete(keys.digest_tag(repository, before, tag)))
-    there = {"tag": tag, "digest": str(digest)}
-    writes.append(put(row(keys.digest_tag(repository, digest, tag), "digest-tag", there)))
+        writes.append(moved_image(repository, tag, before, pushed))
+        writes.append(delete(keys.digest_tag(repository, before.digest, tag)))
+    there = {"tag": tag, "digest": str(pushed.digest)}
+    writes.append(put(row(keys.digest_tag(repository, pushed.digest, tag), "digest-tag", there)))
     return writes
-
-
-def _removing(repository: Repository, tag: str, digest: Digest) -> list[Write]:
-    """The transaction that removes a tag from where it stands."""
-    return [
-        delete(keys.tag(repository, tag), POINTS_THERE, digest=str(digest)),
-        delete(keys.digest_tag(repository, digest, tag)),
-    ]

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from moorage.adapters.memory.accounts import MemoryAccounts
 from moorage.adapters.memory.blobs import MemoryBlobs
+from moorage.adapters.memory.images import MemoryImages
 from moorage.adapters.memory.manifests import MemoryManifests
+from moorage.adapters.memory.removal import MemoryRepositoryRemoval
+from moorage.adapters.memory.resources import MemoryResources
 from moorage.adapters.memory.signing import MemorySigningKeySource, MemoryVerificationKeys
 from moorage.adapters.memory.storage import MemoryStorage
 
 __all__ = [
     "MemoryAccounts",
     "MemoryBlobs",
+    "MemoryImages",
     "MemoryManifests",
+    "MemoryRepositoryRemoval",
+    "MemoryResources",
     "MemorySigningKeySource",
     "MemoryStorage",
     "MemoryTable",
@@ -19,5 +25,7 @@ __all__ = [
 ]
 
 
-class MemoryTable(MemoryBlobs, MemoryAccounts, MemoryVerificationKeys):
-    """All that the table holds: repositories, manifests, blobs, sessions, accounts, verification keys."""
+class MemoryTable(MemoryRepositoryRemoval, MemoryImages, MemoryAccounts, MemoryVerificationKeys):
+    """All that the table holds: organisations with their resources and keys, repositories with their content,
+    verification keys.
+    """

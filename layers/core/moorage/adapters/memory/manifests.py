@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from moorage.adapters import keys
+from moorage.adapters.memory.resources import MemoryResources
 from moorage.domain.digests import Digest
-from moorage.domain.errors import ManifestUnknown, WriteConflict
+from moorage.domain.errors import ManifestUnknown, NameUnknown, WriteConflict
+from moorage.domain.images import ImageRecord, Pushed, refuse_protected
 from moorage.domain.names import Repository
 from moorage.ports import ManifestRecord, Referrer, ReferrerPage, RepositoryRecord
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
-    """What stands behind a tag."""
-
-    id: str
-    digest: Digest
-    version: int
-    created: datetime
-    last_modified: datetime
-
-
-class MemoryManifests:
+class MemoryManifests(MemoryResources):
     """The ports ``Repositories`` and ``Manifests``; ``page`` is how many referrers a page has."""
 
     def __init__(self, *, page: int = 100) -> None:
@@ -51,6 +41,8 @@ class MemoryManifests:
     def create_repository(self, record: RepositoryRecord) -> RepositoryRecord:
         """The record that stands."""
         with self._manifests_lock:
+            if not self.organisation_stands(record.repository.org):
+                raise NameUnknown(f"there is no organisation {record.repository.org}")
             standing = self._repositories.get(record.repository)
             if standing is None and any(other.id == record.id for other in self._repositories.values()):
                 raise WriteConflict("a repository of that id exists")
@@ -94,30 +86,44 @@ class MemoryManifests:
         record = self._tags.get(repository, {}).get(tag)
         return record.digest if record else None
 
-    def put_tag(self, repository: Repository, tag: str, digest: Digest, now: datetime) -> None:
-        """Point a tag at a manifest."""
+    def put_tags(
+        self, repository: Repository, tags: Sequence[str], pushed: Pushed, may_move: Callable[[str], None]
+    ) -> None:
+        """Point tags at a manifest."""
         with self._manifests_lock:
-            if (repository, digest) not in self._manifests:
-                raise ManifestUnknown("the manifest is not in this repository")
-            tags = self._tags.setdefault(repository, {})
-            standing = tags.get(tag)
-            if standing is None:
-                tags[tag] = ImageRecord(str(uuid.uuid4()), digest, 1, now, now)
-            elif standing.digest != digest:
-                tags[tag] = replace(standing, digest=digest, version=standing.version + 1, last_modified=now)
+            standing = self._tags.setdefault(repository, {})
+            for tag in tags:
+                if tag in standing and standing[tag].digest != pushed.digest:
+                    may_move(tag)
+            for tag in tags:
+                before = standing.get(tag)
+                if before and before.digest == pushed.digest:
+                    continue
+                if (repository, pushed.digest) not in self._manifests:
+                    raise ManifestUnknown("the manifest is not in this repository")
+                standing[tag] = _moved(before, pushed) if before else _new(repository, tag, pushed)
 
     def delete_tag(self, repository: Repository, tag: str) -> bool:
         """Remove a tag."""
         with self._manifests_lock:
-            return self._tags.get(repository, {}).pop(tag, None) is not None
+            standing = self._tags.get(repository, {}).get(tag)
+            if standing is None:
+                return False
+            refuse_protected(repository, tag, standing.tags)
+            del self._tags[repository][tag]
+            return True
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> bool:
         """Remove a manifest and everything about it."""
         with self._manifests_lock:
-            if self._manifests.pop((repository, digest), None) is None:
+            if (repository, digest) not in self._manifests:
                 return False
-            for tag in self.tags_of(repository, digest):
+            tags = self.tags_of(repository, digest)
+            for tag in tags:
+                refuse_protected(repository, tag, self._tags[repository][tag].tags)
+            for tag in tags:
                 del self._tags[repository][tag]
+            del self._manifests[repository, digest]
             for key, referrer in list(self._referrers.items()):
                 if referrer.digest == digest and key == _referrer_key(repository, referrer):
                     del self._referrers[key]
@@ -164,3 +170,34 @@ class MemoryManifests:
 
 def _referrer_key(repository: Repository, referrer: Referrer) -> keys.Key:
     return keys.referrer(repository, referrer.subject, referrer.artifact_type, referrer.digest)
+
+
+def _new(repository: Repository, tag: str, pushed: Pushed) -> ImageRecord:
+    return ImageRecord(
+        repository=repository,
+        tag=tag,
+        digest=pushed.digest,
+        id=str(uuid.uuid4()),
+        version=1,
+        created=pushed.at,
+        last_modified=pushed.at,
+        media_type=pushed.media_type,
+        size=pushed.size,
+        pushed_by=pushed.by,
+        pushed=pushed.at,
+        platforms=pushed.platforms,
+    )
+
+
+def _moved(before: ImageRecord, pushed: Pushed) -> ImageRecord:
+    return replace(
+        before,
+        digest=pushed.digest,
+        version=before.version + 1,
+        last_modified=pushed.at,
+        media_type=pushed.media_type,
+        size=pushed.size,
+        pushed_by=pushed.by,
+        pushed=pushed.at,
+        platforms=pushed.platforms,
+    )

@@ -1,0 +1,1 @@
+"""The management API: organisations, principals, policies and images over HTTP."""
