@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, cast
+from typing import Protocol
 
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb.secret_records import connect_secret_records
-from moorage.adapters.s3 import AddressingStyle, connect_storage
 from moorage.adapters.sealing import AesSivSeal
+from moorage.bootstrap.bucket import BucketSettings
+from moorage.bootstrap.entrance import read_entrance
 from moorage.bootstrap.registry import RegistryTable
 from moorage.ports import BootstrapRecords, Clock, Storage
 from moorage.services.access import Access
@@ -48,8 +49,7 @@ class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: str
-    s3_addressing_style: AddressingStyle
+    bucket: BucketSettings
     entrance: Entrance
     log_level: str
 
@@ -62,9 +62,8 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=environ["BUCKET_NAME"],
-            s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
-            entrance=Entrance(environ.get("REGISTRY_DOMAIN") or None, environ.get("FRONT_DOOR") or None),
+            bucket=BucketSettings.read(environ),
+            entrance=read_entrance(environ),
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -74,7 +73,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
     settings = Settings.read(environ)
     services = assemble(
         connect_table(settings.table),
-        connect_storage(settings.bucket, addressing_style=settings.s3_addressing_style),
+        settings.bucket.connect(),
         connect_secret_records(settings.table),
         lambda: datetime.now(UTC),
         settings.entrance,

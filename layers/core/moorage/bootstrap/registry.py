@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, cast
+from typing import Protocol
 
 from moorage.adapters.dynamodb import connect_table
-from moorage.adapters.s3 import AddressingStyle, connect_storage
 from moorage.adapters.ssm import connect_upload_key
+from moorage.bootstrap.bucket import BucketSettings
+from moorage.bootstrap.entrance import read_entrance
 from moorage.domain.blobs import NAMED_BY_DIGEST, Way
 from moorage.ports import (
     UPLOAD_KEY,
@@ -61,8 +62,7 @@ class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: str
-    s3_addressing_style: AddressingStyle
+    bucket: BucketSettings
     entrance: Entrance
     upload_key_prefix: str
     edge_pulls: bool
@@ -78,9 +78,8 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=environ["BUCKET_NAME"],
-            s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
-            entrance=Entrance(environ.get("REGISTRY_DOMAIN") or None, environ.get("FRONT_DOOR") or None),
+            bucket=BucketSettings.read(environ),
+            entrance=read_entrance(environ),
             upload_key_prefix=environ.get("UPLOAD_KEY_PARAMETER_PREFIX", ""),
             edge_pulls=environ.get("EDGE_PULLS") == "on",
             ingest=environ.get("INGEST") == "on",
@@ -95,7 +94,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
     keys = connect_upload_key(settings.upload_key_prefix, lambda: table.find_state(UPLOAD_KEY))
     services = assemble(
         table,
-        connect_storage(settings.bucket, addressing_style=settings.s3_addressing_style),
+        settings.bucket.connect(),
         lambda: datetime.now(UTC),
         settings.entrance,
         keys if settings.entrance.front_door else None,

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
-
 from moorage.adapters.dynamodb.secret_records import connect_secret_records
 from moorage.adapters.key_pairs import new_key_pair
 from moorage.adapters.key_value_store import connect_key_value_store
 from moorage.adapters.ssm import connect_secret_writer
 from moorage.services.secrets import SecretNames, Secrets
 from moorage.web.custom_resource import CustomResource
+from moorage.web.logs import create_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from aws_lambda_powertools import Logger
 
     Handler = Callable[[Mapping[str, Any], object], dict[str, Any]]
 
@@ -73,8 +73,7 @@ def create(environ: Mapping[str, str]) -> Handler:
         edge=connect_key_value_store(settings.key_value_store) if settings.key_value_store else None,
         propagate=lambda: time.sleep(_PROPAGATION_SECONDS),
     )
-    logger = Logger(service="secrets", level=settings.log_level)
-    copy_config_to_registered_loggers(source_logger=logger, include={"moorage"})
+    logger = create_logger("secrets", settings.log_level)
     return logger.inject_lambda_context(dispatcher(secrets, logger))
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, cast
-
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from typing import Any, Protocol
 
 from moorage.adapters.dynamodb import connect_table
-from moorage.adapters.s3 import AddressingStyle, connect_storage
+from moorage.bootstrap.bucket import BucketSettings
 from moorage.ports import Blobs, Clock, MultipartStorage, Sessions, Storage
 from moorage.services.sweeping import Sweeping
 from moorage.services.unlinked import UnlinkedObjects
+from moorage.web.logs import create_logger
 
 Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
@@ -38,8 +36,7 @@ class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: str
-    s3_addressing_style: AddressingStyle
+    bucket: BucketSettings
     log_level: str
 
     @classmethod
@@ -51,8 +48,7 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=environ["BUCKET_NAME"],
-            s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
+            bucket=BucketSettings.read(environ),
             log_level=environ["LOG_LEVEL"],
         )
 
@@ -62,11 +58,10 @@ def create(environ: Mapping[str, str]) -> Handler:
     settings = Settings.read(environ)
     sweeping = assemble(
         connect_table(settings.table),
-        connect_storage(settings.bucket, addressing_style=settings.s3_addressing_style),
+        settings.bucket.connect(),
         lambda: datetime.now(UTC),
     )
-    logger = Logger(service="sweeper", level=settings.log_level)
-    copy_config_to_registered_loggers(source_logger=logger, include={"moorage"})
+    logger = create_logger("sweeper", settings.log_level)
 
     def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Sweep, or say what a sweep would do.

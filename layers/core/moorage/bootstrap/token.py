@@ -11,6 +11,7 @@ from moorage.adapters.aws import Patience
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.issuers import connect_issuers
 from moorage.adapters.ssm import connect_signing_key
+from moorage.bootstrap.entrance import read_entrance
 from moorage.ports import Accounts, Clock, Resources, SigningKeySource
 from moorage.ports.issuers import Issuers
 from moorage.services.authorization import Authorization
@@ -50,7 +51,7 @@ class Settings:
         return cls(
             table=environ["TABLE_NAME"],
             signing_key=environ["SIGNING_KEY_PARAMETER"],
-            entrance=Entrance(environ.get("REGISTRY_DOMAIN") or None, environ.get("FRONT_DOOR") or None),
+            entrance=read_entrance(environ),
             log_level=environ["LOG_LEVEL"],
         )
 

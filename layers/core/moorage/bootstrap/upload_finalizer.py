@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, cast
-
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from typing import Any, Protocol
 
 from moorage.adapters.dynamodb import connect_table
-from moorage.adapters.s3 import AddressingStyle, connect_storage
 from moorage.adapters.sqs import connect_queue
+from moorage.bootstrap.bucket import BucketSettings
 from moorage.ports import Blobs, Clock, Repositories, Sessions, Storage
 from moorage.services.finalizing import Finalizing
 from moorage.services.linking import Linking
 from moorage.services.settling import Settling
 from moorage.services.unlinked import UnlinkedObjects
+from moorage.web.logs import create_logger
 from moorage.web.queue import QueueConsumer
 from moorage.web.s3_events import created_keys
 
@@ -33,8 +31,7 @@ class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: str
-    s3_addressing_style: AddressingStyle
+    bucket: BucketSettings
     queue_url: str
     log_level: str
 
@@ -47,8 +44,7 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=environ["BUCKET_NAME"],
-            s3_addressing_style=cast("AddressingStyle", environ.get("S3_ADDRESSING_STYLE", "auto")),
+            bucket=BucketSettings.read(environ),
             queue_url=environ["QUEUE_URL"],
             log_level=environ["LOG_LEVEL"],
         )
@@ -59,11 +55,10 @@ def create(environ: Mapping[str, str]) -> Handler:
     settings = Settings.read(environ)
     finalizing = assemble(
         connect_table(settings.table),
-        connect_storage(settings.bucket, addressing_style=settings.s3_addressing_style),
+        settings.bucket.connect(),
         lambda: datetime.now(UTC),
     )
-    logger = Logger(service="upload_finalizer", level=settings.log_level)
-    copy_config_to_registered_loggers(source_logger=logger, include={"moorage"})
+    logger = create_logger("upload_finalizer", settings.log_level)
 
     def process(body: str) -> None:
         for key in created_keys(body):

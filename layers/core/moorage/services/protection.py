@@ -54,7 +54,7 @@ class Protection:
         return present
 
     def _refuse_tagged(self, repository: Repository, digest: Digest) -> None:
-        for tag in self._manifests.tags_of(repository, digest):
-            record = self._images.find_image(repository, tag)
-            if record is not None and record.digest == digest:
-                refuse_protected(repository, tag, record.tags)
+        tags = self._manifests.tags_of(repository, digest)
+        for record in self._images.find_images([(repository, tag) for tag in tags]):
+            if record.digest == digest:
+                refuse_protected(repository, record.tag, record.tags)
