@@ -14,19 +14,8 @@ from moorage.domain.errors import InvalidInput
 from moorage.domain.links import LINK_MAX, PRINCIPAL_KINDS
 from moorage.domain.policies import BINDINGS_MAX, PRINCIPALS_MAX
 from moorage.domain.policy_warnings import NAMED_MAX
-from moorage.domain.queries import (
-    EXPRESSIONS_OF_A_DECISION,
-    PROPERTIES,
-    REGULAR_EXPRESSIONS_MAX,
-    TERMS_MAX,
-    VALUE_MAX,
-    Fetch,
-    Match,
-    Order,
-    Query,
-    Scope,
-    Type,
-)
+from moorage.domain.queries import EXPRESSIONS_OF_A_DECISION, Fetch, Match, Order, Query
+from moorage.domain.query_terms import PROPERTIES, REGULAR_EXPRESSIONS_MAX, TERMS_MAX, VALUE_MAX, Scope, Type
 from moorage.domain.query_values import Operator
 from moorage.domain.resources import (
     DESCRIPTION_MAX,

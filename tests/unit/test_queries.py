@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from moorage.domain.errors import InvalidInput
 from moorage.domain.queries import (
     EXPRESSIONS_OF_A_DECISION,
-    PROPERTIES,
-    REGULAR_EXPRESSIONS_MAX,
-    TERMS_MAX,
-    VALUE_MAX,
     ExpressionBudget,
     Fetch,
     Match,
     Order,
     Query,
-    Scope,
     Sort,
+)
+from moorage.domain.query_terms import (
+    PROPERTIES,
+    REGULAR_EXPRESSIONS_MAX,
+    TERMS_MAX,
+    VALUE_MAX,
+    Scope,
     Subject,
     Term,
     Truth,

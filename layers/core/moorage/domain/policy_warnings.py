@@ -8,7 +8,8 @@ from moorage.domain.errors import InvalidInput
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
 from moorage.domain.policies import Policy
-from moorage.domain.queries import Match, Query, Scope, Term
+from moorage.domain.queries import Match, Query
+from moorage.domain.query_terms import Scope, Term
 from moorage.domain.resources import Kind
 from moorage.domain.targets import UNKNOWN_BEFORE_CREATION
 

@@ -11,7 +11,8 @@ from moorage.domain.digests import Digest
 from moorage.domain.errors import InvalidInput
 from moorage.domain.links import ImageReference, parse_target
 from moorage.domain.names import Repository
-from moorage.domain.queries import Query, Subject, Truth
+from moorage.domain.queries import Query
+from moorage.domain.query_terms import Subject, Truth
 from moorage.domain.query_values import Held
 from moorage.domain.resources import Kind, ResourceRecord, Scalar, link_of
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from moorage.domain.errors import Denied, NotFound, RegistryError
 from moorage.domain.permissions import Permission
-from moorage.domain.queries import Subject
+from moorage.domain.query_terms import Subject
 from moorage.domain.resources import Kind, ResourceRecord, link_of
 from moorage.domain.targets import Resource
 from moorage.ports.resources import ResourceName

@@ -11,7 +11,8 @@ from moorage.domain.images import ImageRecord
 from moorage.domain.links import ImageReference
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
-from moorage.domain.queries import Query, Subject
+from moorage.domain.queries import Query
+from moorage.domain.query_terms import Subject
 from moorage.domain.resources import Kind
 from moorage.domain.targets import Resource
 from moorage.ports import Manifests

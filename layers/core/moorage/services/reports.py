@@ -10,7 +10,7 @@ from moorage.domain.errors import InvalidInput
 from moorage.domain.links import parse_principal
 from moorage.domain.permissions import Permission, parse_permission
 from moorage.domain.policies import Deny, Policy, built_in_policies, pulls_without_policy
-from moorage.domain.queries import Subject
+from moorage.domain.query_terms import Subject
 from moorage.domain.resources import Kind, ResourceRecord
 from moorage.domain.targets import Resource
 from moorage.ports import Resources
