@@ -18,34 +18,12 @@ from tests.clients.daemonless import Skopeo
 from tests.clients.docker import Docker
 from tests.clients.image import TAG, Image
 from tests.docs.organisation import Organisation, founded
+from tests.policies.documented import documented
 
 pytestmark = pytest.mark.timeout(420)
 
 IMAGE_NAME = "shop/app"
 USER, ROBOT = "ann@example.com", "robot"
-# As it is documented, with placeholders for names.
-DOCUMENTED = """
-{
-  "kind": "policy",
-  "name": "POLICY_NAME",
-  "description": "",
-  "tags": {},
-  "origin": "default",
-  "targetKind": "image",
-  "targetLinks": [],
-  "targetQuery": {
-    "kind": "image",
-    "fetch": "items",
-    "spec": {"match": "all", "terms": [{"op": "=", "property": "repository", "value": "IMAGE_NAME"}]}
-  },
-  "bindings": [
-    {
-      "permissions": ["pull"],
-      "principalLinks": ["/org/ORG/user/USER_EMAIL", "/org/ORG/serviceaccount/SERVICE_ACCOUNT_NAME"]
-    }
-  ]
-}
-"""
 
 Client = Docker | Skopeo
 
@@ -88,12 +66,10 @@ def shop(registry_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Sho
     for repository in (IMAGE_NAME, "secret"):
         outcome = owner.push(pushed, this.reference(repository))
         assert outcome.exit_code == 0, outcome
-    applied = DOCUMENTED
     names = {"POLICY_NAME": "documented", "IMAGE_NAME": IMAGE_NAME, "USER_EMAIL": USER}
-    for name, value in {**names, "SERVICE_ACCOUNT_NAME": ROBOT, "ORG": organisation.name}.items():
-        applied = applied.replace(name, value)
+    policy = documented(**names, SERVICE_ACCOUNT_NAME=ROBOT, ORG=organisation.name)
     for status in (201, 200):
-        answer = organisation.call("PUT", "/policy", json.loads(applied))
+        answer = organisation.call("PUT", "/policy", policy)
         assert answer.status == status, answer.data
         # Nothing in it is without effect, and applying it again changes nothing.
         assert "warnings" not in json.loads(answer.data)

@@ -25,6 +25,7 @@ from moorage.domain.policies import (
 from moorage.domain.policy_warnings import absent_principal, absent_target, first_of, warnings_of
 from moorage.domain.resources import Kind, Origin, ResourceRecord
 from moorage.domain.targets import Resource, Selection, Target
+from tests.policies.documented import documented
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = Digest.of(b"")
@@ -51,26 +52,9 @@ def image(tag: str = "v1", **tags: str) -> Resource:
 
 
 def test_the_policy_of_the_documentation_is_taken_as_it_stands() -> None:
-    sent = {
-        "kind": "policy",
-        "name": "pullers",
-        "description": "",
-        "tags": {},
-        "origin": "default",
-        "targetKind": "image",
-        "targetLinks": [],
-        "targetQuery": {
-            "kind": "image",
-            "fetch": "items",
-            "spec": {"match": "all", "terms": [{"op": "=", "property": "repository", "value": "app"}]},
-        },
-        "bindings": [
-            {
-                "permissions": ["pull"],
-                "principalLinks": ["/org/acme/user/Jane@example.com", "//serviceaccount/robot"],
-            }
-        ],
-    }
+    names = {"POLICY_NAME": "pullers", "IMAGE_NAME": "app", "USER_EMAIL": "Jane@example.com"}
+    sent = documented(**names, SERVICE_ACCOUNT_NAME="robot", ORG="acme")
+    sent["bindings"][0]["principalLinks"][1] = "//serviceaccount/robot"
     spec = validate_policy("acme", sent)
     assert spec == {
         "targetKind": "image",

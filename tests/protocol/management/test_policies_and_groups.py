@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tests.policies.documented import documented
 from tests.protocol.management.world import Management
 
 ADMIN = "demo/admin"
@@ -30,26 +31,8 @@ def anybody(management: Management):
 
 def test_policy_of_the_documentation_is_applied_as_it_stands(anybody: Management):
     anybody.ok(ADMIN, "POST", "/org/demo/user/-invite", {"emails": ["ann@example.com"]})
-    body = {
-        "kind": "policy",
-        "name": "pull-app",
-        "description": "",
-        "tags": {},
-        "origin": "default",
-        "targetKind": "image",
-        "targetLinks": [],
-        "targetQuery": {
-            "kind": "image",
-            "fetch": "items",
-            "spec": {"match": "all", "terms": [{"op": "=", "property": "repository", "value": "app"}]},
-        },
-        "bindings": [
-            {
-                "permissions": ["pull"],
-                "principalLinks": ["/org/demo/user/ann@example.com", "/org/demo/serviceaccount/robot"],
-            }
-        ],
-    }
+    names = {"POLICY_NAME": "pull-app", "IMAGE_NAME": "app", "USER_EMAIL": "ann@example.com"}
+    body = documented(**names, SERVICE_ACCOUNT_NAME="robot", ORG="demo")
     for status in (201, 200):
         applied = anybody.call(ADMIN, "PUT", "/org/demo/policy", body)
         assert applied.status_code == status
