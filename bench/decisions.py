@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ from bench.figures import Figure, alternating, ratio
 from bench.functions import ENVIRONMENT, Handler, Request, event, load, world
 from bench.organisation import Asking, Organisation
 from bench.partitions import Cost, PartitionedServices, uncollected
+from bench.warm import batches
 from moorage.adapters.dynamodb import connect_table
 
 PART = "token by policies"
@@ -44,7 +44,7 @@ def measure(
     with world(services):
         requests = _requests(services, sizes, note)
         costs = {name: services.counted(request.send)[1] for name, request in requests.items()}
-        contestants = {name: _batches(request, batch) for name, request in requests.items()}
+        contestants = {name: batches(request, batch) for name, request in requests.items()}
         for contestant in contestants.values():
             for _ in range(_WARMING):
                 contestant()
@@ -85,16 +85,6 @@ def _checked(handler: Handler, who: str, asking: Asking) -> Request:
     if granted != ({asking.repository: sorted(asking.granted)} if asking.granted else {}):
         raise RuntimeError(f"{who} is granted {granted}")
     return Request(who, "token", handler, made, 200)
-
-
-def _batches(request: Request, batch: int) -> Callable[[], float]:
-    def run() -> float:
-        started = time.process_time()
-        for _ in range(batch):
-            request.send()
-        return (time.process_time() - started) / batch * 1000
-
-    return run
 
 
 def _figures(

@@ -96,6 +96,21 @@ def figures(runs: Mapping[str, Sequence[float]], entered: Sequence[int]) -> list
     return [*times, bodies, *ratios, ours]
 
 
+def with_new_image(
+    cloud: Cloud, folder: Path, size: int, push: Callable[[image.Image, Path], float]
+) -> Callable[[], float]:
+    """``push`` of another image with a layer of ``size`` bytes each time, of which nothing is left then."""
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            try:
+                return push(image.build(Path(name), secrets.token_hex(8), [size]), Path(name))
+            finally:
+                cloud.drop_objects()
+
+    return run
+
+
 @dataclass
 class Pushes:
     """The contestants; ``stored`` and ``entered`` are what is measured beside."""
@@ -117,17 +132,9 @@ class Pushes:
             FRONT: lambda made, _: raw_put(self.cloud, layer(made), self.cloud.s3_front),
             RAW: lambda made, _: raw_put(self.cloud, layer(made), self.cloud.s3),
         }
-        return {name: self._with_new_image(push) for name, push in pushes.items()}
-
-    def _with_new_image(self, push: Callable[[image.Image, Path], float]) -> Callable[[], float]:
-        def run() -> float:
-            with tempfile.TemporaryDirectory(dir=self.folder) as name:
-                try:
-                    return push(image.build(Path(name), secrets.token_hex(8), [self.size]), Path(name))
-                finally:
-                    self.cloud.drop_objects()
-
-        return run
+        return {
+            name: with_new_image(self.cloud, self.folder, self.size, push) for name, push in pushes.items()
+        }
 
     def _to_moorage(self, made: image.Image, folder: Path) -> float:
         before = entered(self.cloud.state)

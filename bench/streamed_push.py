@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.cloud import Cloud
 from bench.figures import Figure, alternating, ratio
 from bench.peers import docker_registry
-from bench.push import layer, raw_put
+from bench.push import layer, raw_put, with_new_image
 from bench.sink import sink
 from bench.streaming import Memory, stream
 from tests.clients import docker, image
@@ -136,17 +136,9 @@ class Pushes:
         pushes[ONE] = lambda made, _: self._noting_peak(lambda: self._streamed(made))
         pushes[FRONT] = lambda made, _: raw_put(self.cloud, layer(made), self.cloud.s3_front)
         pushes[RAW] = lambda made, _: raw_put(self.cloud, layer(made), self.cloud.s3)
-        return {name: self._with_new_image(push) for name, push in pushes.items()}
-
-    def _with_new_image(self, push: Callable[[image.Image, Path], float]) -> Callable[[], float]:
-        def run() -> float:
-            with tempfile.TemporaryDirectory(dir=self.folder) as name:
-                try:
-                    return push(image.build(Path(name), secrets.token_hex(8), [self.size]), Path(name))
-                finally:
-                    self.cloud.drop_objects()
-
-        return run
+        return {
+            name: with_new_image(self.cloud, self.folder, self.size, push) for name, push in pushes.items()
+        }
 
     def _noting_peak(self, push: Callable[[], float]) -> float:
         memory = Memory.of_the_function(self.cloud.state)
