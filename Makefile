@@ -24,6 +24,9 @@ EMULATORS_READY := .venv-emulators/ready.stamp
 
 # What `make check` runs, in this order; the files in make/ add theirs.
 CHECKS := lint types test
+# Most tests of the local cloud wait, so that more of them than there are processors run side by side; the
+# tests of one file share what they have started.
+SIDE_BY_SIDE ?= 3
 # These need foreign programs and have targets of their own.
 T ?= tests --ignore=tests/clients --ignore=tests/conformance --ignore=tests/deploy --ignore=tests/edge_njs
 
@@ -38,21 +41,23 @@ run: $(LOCAL_READY) $(EMULATORS_READY) $(if $(filter on,$(INGEST)),$(INGEST_RUNS
 	@PORT='$(PORT)' STATE='$(STATE)' DOMAIN='$(DOMAIN)' FRONT_DOOR='$(FRONT_DOOR)' PULLS='$(PULLS)' INGEST='$(INGEST)' \
 		exec .venv/bin/python -m local
 
-fmt: $(DEV_READY) ## rewrite the code in the project's format, and the edge functions into the template
+fmt: $(DEV_READY) ## rewrite the code in the project's format, the edge functions into the template, and the command's reference
 	.venv/bin/ruff check --fix-only --quiet .
 	.venv/bin/ruff format .
 	.venv/bin/python make/edge.py
+	.venv/bin/python make/cli_reference.py
 
 lint: $(DEV_READY) ## style and known mistakes
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python make/edge.py --check
+	.venv/bin/python make/cli_reference.py --check
 
 types: $(DEV_READY) ## strict type check
 	.venv/bin/mypy
 
 test: $(DEV_READY) $(EMULATORS_READY) $(INGEST_RUNS) ## tests without foreign programs (T=tests/unit runs a part)
-	.venv/bin/pytest $(T)
+	.venv/bin/pytest -n $(SIDE_BY_SIDE) --dist loadfile $(T)
 
 check: ## all that CI does, and how long each part takes
 	@set -e; for part in $(CHECKS); do \

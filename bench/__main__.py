@@ -1,7 +1,7 @@
 """`python -m bench [PART…]`: measure, print, and keep the figures in results/bench.json.
 
-Parts: warm, start, cloud (throughput and pull), edge, push, stream, decisions, images. Those that are not
-named keep their last figures.
+Parts: warm, start, cloud (throughput and pull), edge, push, stream, cli, copies, decisions, images. Those that
+are not named keep their last figures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import (
+    cli_push,
     cloud,
+    copies,
     decisions,
     edge_pull,
     images,
@@ -81,6 +83,20 @@ def _streamed_pushes(note: Note) -> list[Figure]:
             return streamed_push.measure(running, folder, note)
 
 
+def _pushes_by_the_command(note: Note) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
+        folder = Path(name)
+        with cloud.running(folder / "state", INGEST="on", TRAFFIC="1") as running:
+            return cli_push.measure(running, folder, note)
+
+
+def _copies(note: Note) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
+        folder = Path(name)
+        with cloud.running(folder / "state", TRAFFIC="1") as running:
+            return copies.measure(running, folder, note)
+
+
 PARTS: dict[str, Callable[[Note], list[Figure]]] = {
     "warm": warm.measure,
     "start": start.measure,
@@ -88,6 +104,8 @@ PARTS: dict[str, Callable[[Note], list[Figure]]] = {
     "edge": _pulls_both_ways,
     "push": _pushes,
     "stream": _streamed_pushes,
+    "cli": _pushes_by_the_command,
+    "copies": _copies,
     "decisions": decisions.measure,
     "images": images.measure,
 }
@@ -102,7 +120,19 @@ def _merged(figures: Sequence[Figure]) -> Report:
     machine = _machine()
     new = {figure.part: machine for figure in figures}
     kept = [figure for figure in before.figures if figure.part not in new]
-    modules = (warm, start, throughput, pull, edge_pull, push, streamed_push, decisions, images)
+    modules = (
+        warm,
+        start,
+        throughput,
+        pull,
+        edge_pull,
+        push,
+        streamed_push,
+        cli_push,
+        copies,
+        decisions,
+        images,
+    )
     order = [*(module.PART for module in modules)]
     return Report(
         {**before.machines, **new}, sorted([*figures, *kept], key=lambda figure: order.index(figure.part))

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,8 @@ _CHUNK = 4 * 1024 * 1024
 class Cloud:
     """A running local cloud; ``dynamodb`` and ``s3`` are its emulators, ``s3_front`` what redirects lead to.
 
-    Who has the access key gets at both; ``volumes`` is where SeaweedFS keeps account of its files.
+    Who has the access key gets at both; ``volumes`` is where SeaweedFS keeps account of its files, and
+    ``metrics`` where it says what it was asked for.
     """
 
     state: Path
@@ -45,6 +46,7 @@ class Cloud:
     volumes: str
     access_key: str
     secret_key: str
+    metrics: str = ""
 
     def client(self, service: str, endpoint: str, config: Any = None) -> Any:
         """A client of one of the emulators."""
@@ -58,17 +60,22 @@ class Cloud:
         )
 
     def bucket(self, endpoint: str) -> tuple[Any, str]:
-        """A client of the storage that signs for this endpoint, and the name of the registry's bucket."""
+        """A client of the storage that signs for this endpoint, and the bucket of the default store."""
         config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
         client = self.client("s3", endpoint, config)
-        (bucket,) = client.list_buckets()["Buckets"]
-        return client, bucket["Name"]
+        environment = json.loads((self.state / "admin-environment.json").read_text("utf-8"))
+        return client, environment["BUCKET_NAME"]
 
-    def drop_objects(self) -> None:
-        """Remove all that the bucket holds, and from the disk what was removed before."""
+    def objects(self) -> set[str]:
+        """The keys of what the bucket holds, of up to a thousand objects."""
         client, bucket = self.bucket(self.s3)
-        for each in client.list_objects_v2(Bucket=bucket).get("Contents", ()):
-            client.delete_object(Bucket=bucket, Key=each["Key"])
+        return {each["Key"] for each in client.list_objects_v2(Bucket=bucket).get("Contents", ())}
+
+    def drop_objects(self, keep: Collection[str] = ()) -> None:
+        """Remove all that the bucket holds but these keys, and from the disk what was removed before."""
+        client, bucket = self.bucket(self.s3)
+        for key in self.objects().difference(keep):
+            client.delete_object(Bucket=bucket, Key=key)
         checked(urllib3.request("GET", f"{self.volumes}/vol/vacuum?garbageThreshold=0.01"), 200)
 
     def token(self, repository: str) -> str:
@@ -174,6 +181,7 @@ def _found(state: Path, s3_port: int) -> Cloud:
         s3=f"http://{ports.LOOPBACK}:{_value(options, '-s3.port=')}",
         s3_front=f"http://{ports.LOOPBACK}:{s3_port}",
         volumes=f"http://{ports.LOOPBACK}:{_value(options, '-master.port=')}",
+        metrics=f"http://{ports.LOOPBACK}:{_value(options, '-metricsPort=')}",
         access_key=key["id"],
         secret_key=key["secret"],
     )

@@ -1,9 +1,9 @@
 """`python -m local`: the whole registry on this machine.
 
 Environment: PORT (5000), S3_PORT (any free one), STATE (.local/state), SAVE_SECONDS (30), DOMAIN (none),
-FRONT_DOOR (on), PULLS (s3), INGEST (off; `make run` turns it on). For tests: S3_EVENTS, which disturbs
-events, TRAFFIC=1, which counts what enters the functions, and DROP_CHECKSUM=1, which loses the checksum of an
-upload between CloudFront and S3.
+FRONT_DOOR (on), PULLS (s3), INGEST (off; `make run` turns it on), SECOND_STORE (second; empty for none). For
+tests: S3_EVENTS, which disturbs events, TRAFFIC=1, which counts what enters the functions, and
+DROP_CHECKSUM=1, which loses the checksum of an upload between CloudFront and S3.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def _settings() -> cloud.Settings:
         front_door=os.environ.get("FRONT_DOOR") or "on",
         pulls=os.environ.get("PULLS") or "s3",
         ingest=os.environ.get("INGEST") or "off",
+        second_store=os.environ.get("SECOND_STORE", "second"),
         drop_checksum=os.environ.get("DROP_CHECKSUM") == "1",
         s3_events=Disturbance.parse(os.environ.get("S3_EVENTS") or ""),
         traffic=os.environ.get("TRAFFIC") == "1",

@@ -37,12 +37,14 @@ class Settings:
     """Where blobs are pulled from, "s3" or, with CloudFront, "edge"."""
     ingest: str = "off"
     """Whether layers are streamed into a web function, "on" (with CloudFront) or "off"."""
+    second_store: str = "second"
+    """The name of a second store; none when it is empty."""
     drop_checksum: bool = False
     """Whether CloudFront loses the checksum of an upload on the way to S3."""
     s3_events: Disturbance = field(default_factory=Disturbance)
     """How the events of S3 are disturbed."""
     traffic: bool = False
-    """Whether what enters the functions is counted."""
+    """Whether what enters the functions, and what is asked of S3, is counted."""
 
 
 def run(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -71,7 +73,12 @@ def run(settings: Settings, announce: Callable[[str], None]) -> None:
         from local import service  # noqa: PLC0415
 
         stack = service.declared(
-            settings.root, settings.domain, settings.front_door, settings.pulls, settings.ingest
+            settings.root,
+            settings.domain,
+            settings.front_door,
+            settings.pulls,
+            settings.ingest,
+            settings.second_store,
         )
         running = service.Service(settings, stack, state, await_ready(), webhook)
         asyncio.run(running.serve(listener, s3_listener, announce))

@@ -107,7 +107,7 @@ def starting(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stop_leftovers(folder)
     access_key, secret_key = _keys(folder)
-    aws_port, *free = ports.free(9)
+    aws_port, *free = ports.free(10)
     aws = f"http://{ports.LOOPBACK}:{aws_port}"
     s3 = f"http://{ports.LOOPBACK}:{free[0]}"
     children: list[Child] = []
@@ -159,7 +159,7 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     write_private(folder / "seaweedfs-s3.json", json.dumps({"identities": [identity]}))
-    s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc = free
+    s3, master, volume, filer, s3_grpc, master_grpc, volume_grpc, filer_grpc, metrics = free
     # Paths are relative to the child's folder: commas, which a path may hold, would separate several folders,
     # and the path of a socket has at most 107 bytes.
     # Every port is named: by default each HTTP port also opens itself plus 10000, and two more beside.
@@ -188,6 +188,8 @@ def _seaweedfs(folder: Path, free: list[int], access_key: str, secret_key: str) 
         "filer.port.grpc": filer_grpc,
         "filer.localSocket": "filer.sock",
         "s3.localSocket": "s3.sock",
+        # What it counts itself: requests and bytes of each bucket.
+        "metricsPort": metrics,
     }
     command: list[str | Path] = [_ENVIRONMENT / "bin" / "weed", "-logtostderr", "server"]
     command += [f"-{name}={value}" for name, value in options.items()]

@@ -80,6 +80,11 @@ class EventSource:
         at_once = properties.get("ScalingConfig", {}).get("MaximumConcurrency", _BATCHES_AT_ONCE)
         self._at_once = min(int(at_once), _BATCHES_AT_ONCE)
 
+    async def warm(self) -> None:
+        """Start an environment of the function before the first message comes."""
+        if self.enabled:
+            await self._pool.warm()
+
     async def run(self, emulators: Emulators) -> None:
         """Poll until cancelled; what is under way is then given back to the queue."""
         queue = _Queue(aws.client(emulators, "sqs"), self._url, 2 + self._at_once)

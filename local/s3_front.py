@@ -11,11 +11,15 @@ import asyncio
 import socket
 import uuid
 from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from local import ports
 from local.acceptor import Acceptor
 from local.wire import BrokenOffError, Head, MalformedError, Wire, read_head, relay_body
+
+if TYPE_CHECKING:
+    from local.traffic import Traffic
 
 _PRESIGNED = {"X-Amz-Signature", "X-Amz-Algorithm", "X-Amz-Credential", "Signature", "AWSAccessKeyId"}
 # What follows the last request on a connection: its refusal, or nothing.
@@ -24,11 +28,15 @@ _LAST_ANSWER_SECONDS = 1
 
 
 class S3Front(Acceptor):
-    """Relays connections to the S3 at `upstream`, one connection there for each one here."""
+    """Relays connections to the S3 at `upstream`, one connection there for each one here.
 
-    def __init__(self, listener: socket.socket, upstream: int) -> None:
+    With `traffic`, each request that is passed on is noted there: all that functions and clients ask of S3.
+    """
+
+    def __init__(self, listener: socket.socket, upstream: int, traffic: Traffic | None = None) -> None:
         super().__init__(listener)
         self._upstream = upstream
+        self._traffic = traffic
         self.canonical = f"{ports.LOOPBACK}:{ports.number(listener)}"
         """Host and port that requests are signed for."""
 
@@ -43,9 +51,9 @@ class S3Front(Acceptor):
 
     async def _relay(self, client: Wire, storage: Wire) -> None:
         # Both directions at once: an answer may come before, or be needed for, the end of the request's body.
-        methods: asyncio.Queue[bytes] = asyncio.Queue()
-        requests = asyncio.create_task(self._requests(client, storage, methods))
-        answers = asyncio.create_task(_answers(storage, client, methods))
+        sent: asyncio.Queue[Head | bytes] = asyncio.Queue()
+        requests = asyncio.create_task(self._requests(client, storage, sent))
+        answers = asyncio.create_task(self._answers(storage, client, sent))
         try:
             await asyncio.wait({requests, answers}, return_when=asyncio.FIRST_COMPLETED)
             if requests.done() and isinstance(requests.exception(), OSError):
@@ -59,53 +67,94 @@ class S3Front(Acceptor):
                 side.cancel()
             await asyncio.gather(requests, answers, return_exceptions=True)
 
-    async def _requests(self, client: Wire, storage: Wire, methods: asyncio.Queue[bytes]) -> None:
+    async def _requests(self, client: Wire, storage: Wire, sent: asyncio.Queue[Head | bytes]) -> None:
         while (head := await read_head(client)) is not None:
-            method, target, _ = head.line.split(b" ", 2)
-            if head.values(b"authorization") and _is_presigned(target):
+            if head.values(b"authorization") and _is_presigned(head):
                 # The body, if any, is left unread, so nothing can follow on this connection.
-                methods.put_nowait(_REFUSE)
+                sent.put_nowait(_REFUSE)
                 return
             headers = [
                 (name, self.canonical.encode() if name.lower() == b"host" else value)
                 for name, value in head.headers
             ]
-            methods.put_nowait(method)
+            sent.put_nowait(head)
             await storage.send(Head(head.line, headers).encoded())
             await relay_body(head, client, storage)
-        methods.put_nowait(_END)
+        sent.put_nowait(_END)
+
+    async def _answers(self, storage: Wire, client: Wire, sent: asyncio.Queue[Head | bytes]) -> None:
+        while isinstance(request := await sent.get(), Head):
+            head = await _next_answer(storage, client)
+            if self._traffic:
+                # Before the answer arrives: whoever has it finds its line.
+                self._traffic.note(line(request, head))
+            await client.send(head.encoded())
+            if not _has_body(request, head):
+                pass
+            elif head.is_framed:
+                await relay_body(head, storage, client)
+            else:
+                await storage.relay_rest(client)
+                return
+            if b"close" in b",".join(head.values(b"connection")).lower():
+                return
+        if request == _REFUSE:
+            await client.send(_refusal())
+            await client.finish()
 
 
-async def _answers(storage: Wire, client: Wire, methods: asyncio.Queue[bytes]) -> None:
-    while (method := await methods.get()) not in {_REFUSE, _END}:
-        head, status = await _next_answer(storage, client)
-        if method == b"HEAD" or status in {b"204", b"304"}:
-            pass
-        elif head.is_framed:
-            await relay_body(head, storage, client)
-        else:
-            await storage.relay_rest(client)
-            return
-        if b"close" in b",".join(head.values(b"connection")).lower():
-            return
-    if method == _REFUSE:
-        await client.send(_refusal())
-        await client.finish()
+def line(request: Head, answer: Head) -> dict[str, Any]:
+    """What is noted of a request: no query, which may be a permission, but of which kind it is by its names.
+
+    The sizes of bodies are those that were announced; None where there is a body and nothing was.
+    """
+    path, query = _target(request)
+    copied = b",".join(request.values(b"x-amz-copy-source")).decode("latin-1")
+    return {
+        "method": _method(request).decode("latin-1"),
+        "path": path,
+        "about": sorted(name for name, _ in query if not name.lower().startswith("x-")),
+        **({"copy_source": copied} if copied else {}),
+        "request_bytes": _announced(request) if request.is_framed else 0,
+        "status": int(_status(answer)),
+        "answer_bytes": _announced(answer) if _has_body(request, answer) else 0,
+    }
 
 
-async def _next_answer(storage: Wire, client: Wire) -> tuple[Head, bytes]:
-    """Pass on the head of the next final answer, and the interim ones before it; the head and its status."""
+async def _next_answer(storage: Wire, client: Wire) -> Head:
+    """Pass on interim answers; the head of the final one behind them."""
     while (head := await read_head(storage)) is not None:
+        if not _status(head).startswith(b"1"):
+            return head
         await client.send(head.encoded())
-        status = head.line.split(b" ", 2)[1]
-        if not status.startswith(b"1"):
-            return head, status
     raise BrokenOffError
 
 
-def _is_presigned(target: bytes) -> bool:
-    query = target.partition(b"?")[2].decode("latin-1")
-    return any(name in _PRESIGNED for name, _ in parse_qsl(query, keep_blank_values=True))
+def _has_body(request: Head, answer: Head) -> bool:
+    return _method(request) != b"HEAD" and _status(answer) not in {b"204", b"304"}
+
+
+def _announced(head: Head) -> int | None:
+    lengths = head.values(b"content-length")
+    return int(lengths[0]) if lengths and not head.is_chunked else None
+
+
+def _method(head: Head) -> bytes:
+    return head.line.split(b" ", 2)[0]
+
+
+def _status(head: Head) -> bytes:
+    return head.line.split(b" ", 2)[1]
+
+
+def _is_presigned(head: Head) -> bool:
+    return any(name in _PRESIGNED for name, _ in _target(head)[1])
+
+
+def _target(head: Head) -> tuple[str, list[tuple[str, str]]]:
+    """Path and query of a request."""
+    path, _, query = head.line.split(b" ", 2)[1].decode("latin-1").partition("?")
+    return path, parse_qsl(query, keep_blank_values=True)
 
 
 def _refusal() -> bytes:

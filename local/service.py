@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from local import aws, demo, edge_deployment, emulators, event_sources, ports, template, web_functions
@@ -16,7 +17,9 @@ from local.identities import Place
 from local.s3_bridge import Bridge
 from local.s3_front import S3Front
 from local.state import write_private
+from local.traffic import Traffic
 from moorage.adapters.dynamodb import connect_table
+from moorage.domain.jobs import document_job
 
 if TYPE_CHECKING:
     import socket
@@ -28,17 +31,24 @@ if TYPE_CHECKING:
     from local.state import StateFolder
     from local.template import Stack
     from local.webhook import Webhook
+    from moorage.adapters.dynamodb import DynamoTable
 
 CREDENTIALS = "credentials.json"
 PASSWORD = "password"  # noqa: S105 - the name of a file
 ADMIN_ENVIRONMENT = "admin-environment.json"
+S3_TRAFFIC = "S3.jsonl"
 
 _STACK = "moorage-local"
 _WATCH_SECONDS = 1.0
 
 
 def declared(
-    root: Path, domain: str, front_door: str = "on", pulls: str = "s3", ingest: str = "off"
+    root: Path,
+    domain: str,
+    front_door: str = "on",
+    pulls: str = "s3",
+    ingest: str = "off",
+    second_store: str = "second",
 ) -> Stack:
     """The stack of the project's template, with the parameters that suit one machine.
 
@@ -53,6 +63,7 @@ def declared(
         "FrontDoor": front_door,
         "Pulls": pulls,
         "Ingest": ingest,
+        "SecondStore": second_store,
         **web_functions.CODE,
     }
     return template.load(root / "template.yaml", place, parameters)
@@ -76,7 +87,8 @@ class Service:
         """Bring everything up, wait for a signal, and bring everything down; ends by being cancelled."""
         _cancel_on_signals()
         async with AsyncExitStack() as cleanup:
-            s3_front = S3Front(s3_listener, int(self._running.s3_endpoint_url.rpartition(":")[2]))
+            asked = Traffic(self._state.folder("traffic") / S3_TRAFFIC) if self._settings.traffic else None
+            s3_front = S3Front(s3_listener, int(self._running.s3_endpoint_url.rpartition(":")[2]), asked)
             await s3_front.start()
             cleanup.push_async_callback(s3_front.close)
             deployment = Deployment(
@@ -96,12 +108,14 @@ class Service:
                 task = asyncio.create_task(schedule.run())
                 cleanup.callback(task.cancel)
             bridge = await self._bridge(cleanup)
-            await cleanup.enter_async_context(
-                event_sources.polling(deployment.event_sources(), self._running)
-            )
+            sources = deployment.event_sources()
+            await cleanup.enter_async_context(event_sources.polling(sources, self._running))
+            # Nobody waits for these, but the first copy should not wait for them either.
+            warming = asyncio.gather(*(source.warm() for source in sources), return_exceptions=True)
+            cleanup.callback(warming.cancel)
             announce(self._credentials(ports.number(listener)))
-            objects = connect_table(self._stack.output("TableName"))
-            bridge.catch_up(lambda key: objects.find_object(key) is not None)
+            table = connect_table(self._stack.output("TableName"))
+            bridge.catch_up(lambda key: _is_processed(table, key))
             while True:
                 await asyncio.sleep(_WATCH_SECONDS)
                 self._running.ensure_running()
@@ -155,7 +169,9 @@ class Service:
         table = self._stack.output("TableName")
         login = demo.ensure(table, known.get("password"))
         # What `moorage-admin` has to find in its environment to make more accounts while this runs.
-        self._state.write(ADMIN_ENVIRONMENT, {"TABLE_NAME": table, **self._running.environment})
+        stores = self._stack.output("Stores") if self._settings.second_store else ""
+        told = {"TABLE_NAME": table, "BUCKET_NAME": self._stack.output("BucketName"), "STORES": stores}
+        self._state.write(ADMIN_ENVIRONMENT, {**told, **self._running.environment})
         parameters = aws.client(self._running, "ssm")
         bootstrap = parameters.get_parameter(
             Name=self._stack.output("BootstrapParameter"), WithDecryption=True
@@ -179,6 +195,15 @@ class Service:
             f"moorage is ready at {host}, organisation {login.organisation}: "
             f"docker login {host} -u '{login.username}' --password-stdin < {shlex.quote(str(password))}"
         )
+
+
+def _is_processed(table: DynamoTable, key: str) -> bool:
+    """Whether nothing is left to come of the event about an object: it is recorded, or its job has ended."""
+    job_id = document_job(key)
+    if job_id is None:
+        return table.find_object(key) is not None
+    job = table.find_job(job_id, datetime.now(UTC))
+    return job is None or not job.state.is_open
 
 
 def _cancel_on_signals() -> None:

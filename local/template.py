@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import os
+import re
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -185,7 +186,11 @@ def _parameters(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> di
         raise TemplateError(f"the template has no parameter {', '.join(sorted(unknown))}")
     values = {name: overrides.get(name, body.get("Default")) for name, body in declared.items()}
     for name, value in values.items():
-        allowed = declared[name].get("AllowedValues")
-        if value is None or (allowed and value not in allowed):
+        allowed, pattern = (declared[name].get(kind) for kind in ("AllowedValues", "AllowedPattern"))
+        if (
+            value is None
+            or (allowed and value not in allowed)
+            or (pattern and not re.fullmatch(pattern, str(value)))
+        ):
             raise TemplateError(f"parameter {name} cannot be {value!r}")
     return values

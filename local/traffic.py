@@ -1,4 +1,6 @@
-"""What enters a function, counted where it goes through the pipe: a test can show that no blob does."""
+"""What enters a function, counted where it goes through the pipe, and what is asked of S3: a test can show
+that no blob does either.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,19 @@ if TYPE_CHECKING:
 
 
 class Traffic:
-    """One line of JSON for each event that a function was given."""
+    """One line of JSON for each event that a function was given, or request that S3 was sent."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def count(self, payload: bytes) -> None:
         """Note an event, as it is sent."""
+        self.note(line(payload))
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """Write one line."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line(payload)) + "\n")
+            file.write(json.dumps(entry) + "\n")
 
 
 def line(payload: bytes) -> dict[str, Any]:

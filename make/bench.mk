@@ -1,7 +1,7 @@
-# Figures: what a request, a start, a pull, a push, a decision and a list cost, and beside what. Nothing here fails for being slow.
+# Figures: what a request, a start, a pull, a push, a copy, a decision and a list cost, and beside what. Nothing here fails for being slow.
 
-# Parts: warm, start, cloud, edge, push, stream, decisions, images; all when empty. push and stream need root, 8 GB of
-# disk and some ten minutes each.
+# Parts: warm, start, cloud, edge, push, stream, cli, copies, decisions, images; all when empty. push, stream, cli and
+# copies need root, 8 GB of disk and some ten minutes each.
 PART ?=
 
 .PHONY: bench

@@ -23,7 +23,7 @@ $(SAM_READY): environments/sam/pyproject.toml environments/sam/uv.lock $(UV_READ
 validate: $(SAM_READY) ## the template, by SAM's and CloudFormation's own rules
 	@AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 	@.venv-sam/bin/cfn-lint template.yaml
-	@.venv-sam/bin/cfn-lint template.yaml --parameters Ingest=on IngestCodeBucket=bucket IngestCodeKey=key IngestCodeVersion=version
+	@.venv-sam/bin/cfn-lint template.yaml --parameters SecondStore=second Ingest=on IngestCodeBucket=bucket IngestCodeKey=key IngestCodeVersion=version
 
 build: $(SAM_READY) ## what would be deployed, into .aws-sam (RUNTIME=python3.13, ARCHITECTURE=arm64)
 	@'$(RUNTIME)' -c '' 2>/dev/null || { echo 'building needs $(RUNTIME) on the PATH; RUNTIME= names another one' >&2; exit 1; }

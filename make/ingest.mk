@@ -18,7 +18,7 @@ ingest: $(INGEST_READY) $(EMULATORS_READY) ## the streaming upload function: typ
 	@$(WITH_NODE) node $(INGEST_CODE)/node_modules/typescript/bin/tsc -p $(INGEST_CODE)
 	@$(WITH_NODE) $(NODE_TEST) '$(INGEST_CODE)/test/*.test.js'
 	@$(WITH_NODE) node $(INGEST_CODE)/test/support/with-seaweedfs.js .venv-emulators/bin/weed \
-		$(NODE_TEST) $(addprefix $(INGEST_CODE)/test/,permissions.test.js patch.test.js put.test.js clients.test.js server.test.js)
+		$(NODE_TEST) $(addprefix $(INGEST_CODE)/test/,permissions.test.js patch.test.js put.test.js stores.test.js clients.test.js server.test.js)
 	@$(WITH_NODE) node $(INGEST_CODE)/test/support/with-seaweedfs.js .venv-emulators/bin/weed \
 		$(NODE_TEST) $(INGEST_CODE)/test/killed-store.test.js
 

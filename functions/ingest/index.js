@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { App } from './app.js';
 import { KeyRing } from './keys.js';
 import * as log from './log.js';
-import { connectStore } from './object-store.js';
+import { connectStores } from './object-store.js';
 import { PartBuffers } from './part-buffers.js';
 import { connectRegistry } from './registry.js';
 import { createIngest } from './server.js';
@@ -19,7 +19,7 @@ const settings = readSettings(process.env);
 log.setLevel(settings.logLevel);
 
 const buffers = new PartBuffers(settings.buffers);
-const ways = new Ways(connectStore(settings.store), buffers, connectRegistry(settings.registryUrl));
+const ways = new Ways(connectStores(settings.stores), buffers, connectRegistry(settings.registryUrl));
 const app = new App(settings.frontDoor, new KeyRing(connectKeys(settings.keyPrefix)), ways, settings.limits);
 const { server, stop } = createIngest(app, settings.limits);
 

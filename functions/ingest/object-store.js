@@ -1,4 +1,4 @@
-// The bucket: whole objects and multipart uploads, each request tried again while the store may recover.
+// Buckets: whole objects and multipart uploads, each request tried again while the store may recover.
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
@@ -142,9 +142,37 @@ function body(content) {
   return { Body, ContentLength: content.length };
 }
 
-/** @param {{bucket: string, pathStyle: boolean, attemptMilliseconds: number}} settings */
-export function connectStore({ bucket, pathStyle, attemptMilliseconds }) {
-  const client = new S3Client({
+/** @typedef {(name: string) => ObjectStore} Stores - throws a Refusal where there is none of that name */
+
+/**
+ * @param {{buckets: Map<string, {bucket: string, region?: string}>, pathStyle: boolean, attemptMilliseconds: number}} settings
+ * @returns {Stores}
+ */
+export function connectStores({ buckets, pathStyle, attemptMilliseconds }) {
+  /** @type {Map<string | undefined, S3Client>} */
+  const clients = new Map();
+  /** @type {Map<string, ObjectStore>} */
+  const stores = new Map();
+  for (const [name, { bucket, region }] of buckets) {
+    const client = clients.get(region) ?? connect(region, pathStyle);
+    clients.set(region, client);
+    stores.set(name, new ObjectStore(client, bucket, attemptMilliseconds));
+  }
+  return (name) => {
+    const store = stores.get(name);
+    if (!store) {
+      // The path is signed: the registry knows a store that this revision does not know, or not any more.
+      log.warning('there is no such store', { store: name });
+      throw unavailable('the registry cannot store the blob at the moment; try again');
+    }
+    return store;
+  };
+}
+
+/** @param {string | undefined} region - undefined: the function's own @param {boolean} pathStyle */
+function connect(region, pathStyle) {
+  return new S3Client({
+    ...(region === undefined ? {} : { region }),
     forcePathStyle: pathStyle,
     // Bodies are streams, which the SDK can neither repeat nor hash in advance.
     maxAttempts: 1,
@@ -154,5 +182,4 @@ export function connectStore({ bucket, pathStyle, attemptMilliseconds }) {
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: { connectionTimeout: CONNECT_MILLISECONDS, httpAgent: { maxSockets: 128 }, httpsAgent: { maxSockets: 128 } },
   });
-  return new ObjectStore(client, bucket, attemptMilliseconds);
 }

@@ -1,8 +1,9 @@
 // Signed upload paths: the permission to send a blob (S), and the receipt for one that was sent (R).
 //
-//   S = /v2/<name>/blobs/uploads/_stream/<kid>/<expires>/<repository id>/<session>/<mac>
+//   S = /v2/<name>/blobs/uploads/_stream/[<store>/]<kid>/<expires>/<repository id>/<session>/<mac>
 //   R = /v2/<name>/blobs/uploads/_received/<kid>/<expires>/<repository id>/<session>/<object>/<size>/<sha256>/<mac>
 //
+// The default store is not named in S. R names none: its session says which it is.
 // A wire format that the registry writes and reads too: `test/vectors.json` holds it for both languages.
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
@@ -12,6 +13,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
  * @property {string} path - as the client sent it, with its MAC
  * @property {string} signed - what the MAC covers
  * @property {string} uploads - the path of the repository's uploads, with a slash at the end
+ * @property {string} store - where the blob is to be stored
  * @property {string} kid
  * @property {number} expires - seconds since 1970
  * @property {string} repositoryId
@@ -19,8 +21,9 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
  * @property {string} mac
  */
 
+const DEFAULT_STORE = 'default';
 const STREAM =
-  /^((\/v2\/.+\/blobs\/uploads\/)_stream\/([ab][0-9]{1,10})\/([0-9]{1,12})\/([0-9a-f]{32})\/([0-9a-f]{32}))\/([0-9a-f]{64})$/;
+  /^((\/v2\/.+\/blobs\/uploads\/)_stream\/(?:([a-z][-a-z0-9]{0,62}[a-z0-9])\/)?([ab][0-9]{1,10})\/([0-9]{1,12})\/([0-9a-f]{32})\/([0-9a-f]{32}))\/([0-9a-f]{64})$/;
 const BELOW = /^\/v2\/.+\/blobs\/uploads\/_stream(?:\/|$)/;
 const RECEIPT_SECONDS = 2 * 60 * 60;
 
@@ -34,8 +37,8 @@ export function parsePermission(path) {
   if (!found) {
     return undefined;
   }
-  const [, signed, uploads, kid, expires, repositoryId, session, mac] = found;
-  return { path, signed, uploads, kid, expires: Number(expires), repositoryId, session, mac };
+  const [, signed, uploads, store = DEFAULT_STORE, kid, expires, repositoryId, session, mac] = found;
+  return { path, signed, uploads, store, kid, expires: Number(expires), repositoryId, session, mac };
 }
 
 /** Whether a path means an upload of ours at all. @param {string} path */

@@ -10,8 +10,8 @@ export function readSettings(env) {
     registryUrl: required(env, 'REGISTRY_URL'),
     keyPrefix: required(env, 'UPLOAD_KEY_PARAMETER_PREFIX').replace(/\/+$/, ''),
     logLevel: env.LOG_LEVEL ?? 'INFO',
-    store: {
-      bucket: required(env, 'BUCKET_NAME'),
+    stores: {
+      buckets: buckets(required(env, 'BUCKET_NAME'), env.STORES ?? ''),
       pathStyle: addressing(env.S3_ADDRESSING_STYLE || 'auto') === 'path',
       attemptMilliseconds: number(env, 'INGEST_STORE_SECONDS', 60) * 1000,
     },
@@ -43,6 +43,25 @@ function number(env, name, otherwise) {
     throw new Error(`${name} is not a number above zero`);
   }
   return value;
+}
+
+/**
+ * The bucket of each store by the store's name.
+ * @param {string} bucket - of the default store
+ * @param {string} others - `name=bucket` or `name=bucket@region`, with commas between them
+ * @returns {Map<string, {bucket: string, region?: string}>}
+ */
+function buckets(bucket, others) {
+  /** @type {Map<string, {bucket: string, region?: string}>} */
+  const found = new Map([['default', { bucket }]]);
+  for (const text of others === '' ? [] : others.split(',')) {
+    const [, name, other, region] = /^([a-z][-a-z0-9]{0,62}[a-z0-9])=([^=@]+)(?:@([^=@]+))?$/.exec(text) ?? [];
+    if (name === undefined || found.has(name)) {
+      throw new Error('STORES is no list of name=bucket or name=bucket@region, or names a store twice');
+    }
+    found.set(name, { bucket: other, region });
+  }
+  return found;
 }
 
 /** @param {string} style */

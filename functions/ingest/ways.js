@@ -23,12 +23,12 @@ const LARGEST_CHUNK = 256 * 1024 * 1024;
 
 export class Ways {
   /**
-   * @param {import('./object-store.js').ObjectStore} store
+   * @param {import('./object-store.js').Stores} stores
    * @param {import('./part-buffers.js').PartBuffers} buffers
    * @param {import('./registry.js').Registry} registry
    */
-  constructor(store, buffers, registry) {
-    this.store = store;
+  constructor(stores, buffers, registry) {
+    this.stores = stores;
     this.buffers = buffers;
     this.registry = registry;
   }
@@ -82,7 +82,7 @@ export class Ways {
     }
     // A random name: what another request of this session stores stays as it is.
     const object = chunk ? `c-${randomBytes(8).toString('hex')}` : `s-${randomBytes(16).toString('hex')}`;
-    const upload = new Upload(this.store, this.buffers, objectKey(permission, object), signal);
+    const upload = new Upload(this.stores(permission.store), this.buffers, objectKey(permission, object), signal);
     try {
       await body.consume((bytes) => {
         if (announced !== undefined && upload.size + bytes.length > announced) {

@@ -13,8 +13,10 @@ from samtranslator.yaml_helper import yaml_parse
 from moorage.adapters import aws
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb.rows import from_item
-from moorage.adapters.memory import MemoryStorage, MemoryTable
-from moorage.adapters.s3 import connect_storage
+from moorage.adapters.dynamodb.writes import put
+from moorage.adapters.memory import MemoryStorage, MemoryStores, MemoryTable
+from moorage.adapters.s3 import Bucket, connect_storage
+from moorage.adapters.stores import connect_stores
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,9 +84,9 @@ def table(request):
     return request.getfixturevalue(f"{request.param}_table")
 
 
-@pytest.fixture(scope="session")
-def bucket(emulators):
-    """A bucket for all tests."""
+@contextmanager
+def new_bucket(emulators):
+    """A bucket, as long as it is needed."""
     name = f"contract-{uuid.uuid4()}"
     client: Any = botocore.session.get_session().create_client(
         "s3",
@@ -96,6 +98,61 @@ def bucket(emulators):
     client.create_bucket(Bucket=name)
     yield name
     client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture(scope="session")
+def bucket(emulators):
+    """A bucket for all tests."""
+    with new_bucket(emulators) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def second_bucket(emulators):
+    """Another one."""
+    with new_bucket(emulators) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def connected_stores(emulators, bucket, second_bucket):
+    """The real stores with their clients; the second is said to be in another Region."""
+    buckets = {"default": Bucket(bucket), "second": Bucket(second_bucket, "eu-west-3")}
+    with environment_of(emulators):
+        stores = connect_stores(buckets, "path")
+        for name in stores.names():
+            stores[name].client()
+            stores[name].presign_get("signed-with-these-keys")
+            stores._copiers[buckets[name].region]()
+    return stores
+
+
+def emptied(stores):
+    """Remove all that is there; the stores have to be empty then."""
+    for name in stores.names():
+        stores[name].delete(stores[name].list_keys("", 10_000))
+        for key, upload_id in stores[name].unfinished_uploads(""):
+            stores[name].abort_multipart(key, upload_id)
+        assert stores[name].list_keys("", 1) == []
+
+
+@pytest.fixture
+def s3_stores(connected_stores):
+    """The real stores, empty before and after each test."""
+    yield connected_stores
+    emptied(connected_stores)
+
+
+@pytest.fixture
+def memory_stores():
+    """The stores in memory."""
+    return MemoryStores("second")
+
+
+@pytest.fixture(params=["memory", "s3"])
+def stores(request):
+    """The stores ``default`` and ``second``, of both kinds one after the other."""
+    return request.getfixturevalue(f"{request.param}_stores")
 
 
 @pytest.fixture
@@ -117,6 +174,20 @@ def memory_storage():
 def storage(request):
     """Both stores, one after the other."""
     return request.getfixturevalue(f"{request.param}_storage")
+
+
+@pytest.fixture
+def without_store(dynamo_table):
+    """Makes a row of the real table one that was written when there was only one store."""
+    table = dynamo_table._table
+
+    def remove(key):
+        row = table.get(key)
+        assert row["store"] == "second"
+        del row["store"]
+        table.write(put(row))
+
+    return remove
 
 
 @pytest.fixture

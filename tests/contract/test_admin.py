@@ -8,6 +8,7 @@ import pytest
 
 from local import demo
 from moorage import admin
+from moorage.domain.resources import Kind
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def run(aws, dynamo_table, capsys):
 
 
 def test_an_organisation_is_administered_from_beginning_to_end(run):
-    assert run("organisation", "create", "acme") == {"organisation": "acme"}
+    assert run("organisation", "create", "acme") == {"organisation": "acme", "store": "default"}
     assert "exists" in run("organisation", "create", "acme")
     made = run("serviceaccount", "create", "acme", "ci", "--group", "superusers")
     assert made == {"serviceaccount": "/org/acme/serviceaccount/ci", "groups": ["superusers"]}
@@ -45,6 +46,30 @@ def test_an_organisation_is_administered_from_beginning_to_end(run):
     assert "still being removed" in run("organisation", "create", "acme")
     assert run("organisation", "delete", "acme")["rows"] == 0
     assert "no organisation" in run("organisation", "delete", "absent")
+
+
+def test_an_organisation_is_made_in_a_store_of_the_deployment(run, dynamo_table):
+    made = run(
+        "--stores", "second=a-bucket,third=b@eu-west-3", "organisation", "create", "far", "--store", "third"
+    )
+    assert made == {"organisation": "far", "store": "third"}
+    assert dynamo_table.find(Kind.ORG, "far", "far").spec["store"] == "third"
+    refused = run("--stores", "second=a-bucket", "organisation", "create", "acme", "--store", "third")
+    assert "default, second" in refused
+    assert "default" in run("organisation", "create", "acme", "--store", "second")
+    assert dynamo_table.find(Kind.ORG, "acme", "acme") is None
+
+
+def test_the_stores_of_the_environment_are_known(run, monkeypatch):
+    monkeypatch.setenv("STORES", "second=a-bucket")
+    assert run("organisation", "create", "far", "--store", "second")["store"] == "second"
+
+
+def test_stores_that_make_no_sense_are_wrong_usage(aws, capsys):
+    with pytest.raises(SystemExit) as ended:
+        admin.main(["--table", "t", "--stores", "second", "organisation", "create", "acme"])
+    assert ended.value.code == 2
+    assert "NAME=BUCKET" in capsys.readouterr().err
 
 
 def test_the_demo_organisation_is_made_once_and_its_login_is_kept(aws, dynamo_table):

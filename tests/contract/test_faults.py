@@ -20,12 +20,14 @@ from moorage.adapters import aws
 from moorage.adapters.aws import Patience
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb import table as dynamodb_table
-from moorage.adapters.s3 import connect_storage
+from moorage.adapters.s3 import Bucket, connect_storage
+from moorage.adapters.stores import connect_stores
 from moorage.domain.errors import DigestMismatch, Throttled, Unavailable, WriteConflict
 from moorage.domain.image_lists import Order
+from moorage.domain.jobs import JobState, Progress
 from moorage.domain.resources import Kind
 from moorage.domain.sessions import Chunk
-from moorage.ports import ObjectHead, Part, RepositoryRecord, ResourceName
+from moorage.ports import ObjectHead, ObjectPlace, Part, RepositoryRecord, ResourceName
 from tests.contract.faults import (
     Answer,
     cancelled,
@@ -35,6 +37,7 @@ from tests.contract.faults import (
     hang_until,
     s3_error,
 )
+from tests.contract.job_samples import item, job, request
 from tests.contract.samples import (
     APP,
     NOW,
@@ -62,6 +65,7 @@ TABLE_CALLS = {
     "find_repository_by_id": lambda t: t.find_repository_by_id("one"),
     "find_manifest": lambda t: t.find_manifest(APP, D),
     "find_manifests": lambda t: t.find_manifests(APP, [D]),
+    "read_manifests": lambda t: t.read_manifests(APP, [D]),
     "put_manifest": lambda t: t.put_manifest(
         APP, manifest("a", subject=D), uses=[D], referrer=referrer(D, "a")
     ),
@@ -126,6 +130,17 @@ TABLE_CALLS = {
     "note_use": lambda t: t.note_use(account_key("one"), NOW.date()),
     "verification_keys": lambda t: t.verification_keys(),
     "find_state": lambda t: t.find_state("upload-key"),
+    "create_job": lambda t: t.create_job(job(), [item()], request()),
+    "find_job": lambda t: t.find_job(job().id, NOW),
+    "find_request": lambda t: t.find_request(request(), NOW),
+    "jobs_of": lambda t: t.jobs_of("demo", None, 10, NOW),
+    "copy_items": lambda t: t.copy_items(job(), 0),
+    "take_job": lambda t: t.take_job(job(), "worker", NOW),
+    "save_progress": lambda t: t.save_progress(job(lease="worker"), Progress(), NOW),
+    "release_job": lambda t: t.release_job(job(lease="worker"), NOW),
+    "end_job": lambda t: t.end_job(job(lease="worker"), JobState.FAILED, NOW, "why"),
+    "cancel_job": lambda t: t.cancel_job(job().id, NOW),
+    "overdue_jobs": lambda t: t.overdue_jobs(NOW, 10),
 }
 SHA256 = hashlib.sha256(b"abc").hexdigest()
 STORAGE_CALLS = {
@@ -141,6 +156,11 @@ STORAGE_CALLS = {
     "complete_multipart": lambda s: s.complete_multipart("presigned/a", "upload", [Part(1, 3, '"x"')]),
     "abort_multipart": lambda s: s.abort_multipart("presigned/a", "upload"),
     "unfinished_uploads": lambda s: s.unfinished_uploads("stream/"),
+}
+SOURCE, TARGET = ObjectPlace("default", "api/a"), ObjectPlace("second", "copy/a")
+COPY_CALLS = {
+    "copy_object": lambda s: s.copy_object(SOURCE, TARGET),
+    "copy_part": lambda s: s.copy_part(SOURCE, TARGET, "upload", 1, 0, 5),
 }
 # One call for each operation of DynamoDB that is in use.
 OPERATIONS = [
@@ -176,11 +196,14 @@ def test_every_method_of_every_port_is_tried():
         ports.RepositoryRemoval,
         ports.VerificationKeys,
         ports.SecretStates,
+        ports.Jobs,
     )
     assert set(TABLE_CALLS) == public_methods(*of_the_table)
     # Signing needs no request.
     signing = {"presign_get", "presign_put", "presign_part"}
-    assert set(STORAGE_CALLS) == public_methods(ports.Storage, ports.MultipartStorage) - signing
+    assert set(STORAGE_CALLS) == public_methods(ports.ObjectStore) - signing
+    # Names are no request either.
+    assert set(COPY_CALLS) == public_methods(ports.Stores) - {"names"}
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +234,11 @@ def failing(faulty):
         table, storage = connect_table("a-table", ONCE), connect_storage("a-bucket", "path", ONCE)
         table._table.client()
         storage.client()
+        buckets = {"default": Bucket("a-bucket"), "second": Bucket("b-bucket")}
+        stores = connect_stores(buckets, "path", ONCE, ONCE)
+        stores._copiers[None]()
     aws._session.cache_clear()
-    return table, storage
+    return table, storage, stores
 
 
 @pytest.fixture
@@ -229,6 +255,11 @@ def hasty(monkeypatch):
 @pytest.fixture
 def storage(failing):
     return failing[1]
+
+
+@pytest.fixture
+def stores(failing):
+    return failing[2]
 
 
 def raised(call) -> Unavailable:
@@ -395,6 +426,60 @@ def test_store_that_fails_is_unavailable(faulty, storage, call, fault):
     answer, expected = STORAGE_FAULTS[fault]
     faulty.answers = [answer]
     assert type(raised(lambda: STORAGE_CALLS[call](storage))) is expected
+
+
+def inside_200(code: str) -> Answer:
+    """An error that S3 finds when it has begun to answer: the status is out, and some filling behind it."""
+    answer = s3_error(code, 200)
+    return Answer(200, answer.body.replace(b"?>", b"?>\n \n "), answer.headers)
+
+
+COPY_FAULTS = {
+    **STORAGE_FAULTS,
+    "broken inside, found late": (inside_200("InternalError"), Unavailable),
+    "throttled, found late": (inside_200("SlowDown"), Throttled),
+    "without rights, found late": (inside_200("AccessDenied"), Unavailable),
+    "without the bucket": (s3_error("NoSuchBucket", 404), Unavailable),
+    "absent without a reason": (Answer(404), Unavailable),
+    "an answer to something else": (
+        Answer(200, b"<ListBucketResult><Name>a</Name></ListBucketResult>", {"Content-Type": "text/xml"}),
+        Unavailable,
+    ),
+    "an answer without an ETag": (Answer(200, b"<CopyObjectResult></CopyObjectResult>"), Unavailable),
+}
+
+
+@pytest.mark.parametrize("call", COPY_CALLS)
+@pytest.mark.parametrize("fault", COPY_FAULTS)
+def test_copy_that_fails_is_unavailable(faulty, stores, call, fault):
+    answer, expected = COPY_FAULTS[fault]
+    faulty.answers = [answer]
+    assert type(raised(lambda: COPY_CALLS[call](stores))) is expected
+
+
+@pytest.mark.parametrize("call", COPY_CALLS)
+def test_copy_that_does_not_answer_is_unavailable_in_time(faulty, stores, call):
+    let_go = threading.Event()
+    faulty.answers = [hang_until(let_go)]
+    try:
+        assert type(raised(lambda: COPY_CALLS[call](stores))) is Unavailable
+    finally:
+        let_go.set()
+
+
+@pytest.mark.parametrize(
+    "answer", [s3_error("NoSuchKey", 404), inside_200("NoSuchKey")], ids=["at once", "late"]
+)
+def test_copy_of_what_is_gone_is_none_whenever_that_is_found(faulty, stores, answer):
+    faulty.answers = [answer]
+    assert COPY_CALLS["copy_object"](stores) is False
+    assert COPY_CALLS["copy_part"](stores) is None
+
+
+def test_upload_that_is_gone_is_no_source_that_is_gone(faulty, stores):
+    faulty.answers = [s3_error("NoSuchUpload", 404)]
+    assert COPY_CALLS["copy_part"](stores) is None
+    assert type(raised(lambda: COPY_CALLS["copy_object"](stores))) is Unavailable
 
 
 @pytest.mark.parametrize("call", STORAGE_CALLS)

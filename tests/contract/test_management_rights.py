@@ -10,6 +10,7 @@ from moorage.ports import RepositoryRecord
 from tests.contract.samples import APP, NOW
 from tests.contract.test_faults import TABLE_CALLS
 from tests.contract.test_rights import (  # noqa: F401 - fixtures
+    BY_CALLERS_OF_JOBS,
     BY_MANAGEMENT,
     BY_PEOPLE,
     DECIDING,
@@ -21,13 +22,15 @@ from tests.contract.test_rights import (  # noqa: F401 - fixtures
 
 # What shows an image, and what proves who calls.
 READING = {"find_manifest", "find_link", "tags_of", "find_key", "note_use", "verification_keys"}
+# What is asked about the images of a copy before there is a job.
+COPYING = {"find_tag", "find_manifests", "find_images"}
 
 
 def test_management_may_do_what_its_ports_do(filled, template):  # noqa: F811
     used = set()
     assert filled.create_repository(RepositoryRecord(APP, "one", NOW)).id == "one"
     TABLE_CALLS["put_organisation_blob"](filled)
-    calls = BY_MANAGEMENT | BY_PEOPLE | DECIDING | READING
+    calls = BY_MANAGEMENT | BY_PEOPLE | BY_CALLERS_OF_JOBS | DECIDING | READING | COPYING
     # What ends something comes last, and of that what ends the most.
     order = ("delete", "revoke", "begin_removal", "end", "remove", "forget")
     rank = {

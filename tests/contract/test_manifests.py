@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from moorage.adapters import keys
@@ -21,6 +23,7 @@ EVERY_FIELD = [
     manifest("inline", body=b"\x00\xff{ }"),
     manifest("empty", body=b"", size=0),
     manifest("stored", body=None, body_key="manifests/ab/cd", size=4 * 1024 * 1024),
+    manifest("elsewhere", body=None, body_key="manifests/ab/ef", size=4 * 1024 * 1024, store="second"),
     manifest("refers", subject=digest("subject"), artifact_type="text/sbom"),
     manifest("typed", artifact_type="application/x"),
     manifest("sha512", digest=digest("sha512", Algorithm.SHA512), subject=digest(1, Algorithm.SHA512)),
@@ -35,6 +38,13 @@ def test_manifest_is_found_as_it_was_put(table, stored):
     assert table.find_manifest(APP, stored.digest) is None
     table.put_manifest(APP, stored, uses=[], referrer=None)
     assert table.find_manifest(APP, stored.digest) == stored
+
+
+def test_manifest_whose_row_names_no_store_is_in_the_default_one(dynamo_table, without_store):
+    stored = manifest("stored", body=None, body_key="manifests/ab/cd", store="second")
+    dynamo_table.put_manifest(APP, stored, uses=[], referrer=None)
+    without_store(keys.manifest(APP, stored.digest))
+    assert dynamo_table.find_manifest(APP, stored.digest) == replace(stored, store="default")
 
 
 def test_manifest_is_unknown_in_every_other_repository(table):
@@ -54,13 +64,23 @@ def test_manifests_are_found_without_their_content(table):
     assert found[stored.digest].size == stored.size
 
 
+def test_manifests_are_read_as_they_were_put(table):
+    for each in EVERY_FIELD:
+        table.put_manifest(APP, each, uses=[], referrer=None)
+    wanted = [each.digest for each in EVERY_FIELD]
+    found = table.read_manifests(APP, [*wanted, digest("absent"), wanted[0]])
+    assert found == {each.digest: each for each in EVERY_FIELD}
+    assert table.read_manifests(OTHER_ORG, wanted) == {}
+
+
 def test_manifests_of_no_digests_are_none(table):
-    assert table.find_manifests(APP, []) == {}
+    assert table.find_manifests(APP, []) == table.read_manifests(APP, []) == {}
 
 
 def test_more_manifests_than_one_batch_holds_are_all_found(table):
     pushed = push(table, APP, *range(103))
     assert set(table.find_manifests(APP, [*pushed, digest("absent")])) == set(pushed)
+    assert set(table.read_manifests(APP, [*pushed, digest("absent")])) == set(pushed)
 
 
 def test_manifest_put_again_keeps_its_first_time_and_its_tags(table):

@@ -33,6 +33,20 @@ def test_repository_is_found_as_it_was_made(table):
     assert table.find_repository(APP) == record
 
 
+def test_repository_says_which_store_it_is_in(table):
+    record = table.create_repository(RepositoryRecord(APP, "one", NOW, "second"))
+    assert record.store == "second"
+    assert table.find_repository(APP) == table.find_repository_by_id("one") == record
+    other = table.create_repository(RepositoryRecord(APP, "two", LATER))
+    assert other == record
+
+
+def test_repository_whose_row_names_no_store_is_in_the_default_one(dynamo_table, without_store):
+    record = dynamo_table.create_repository(RepositoryRecord(APP, "one", NOW, "second"))
+    without_store(keys.repository(APP))
+    assert dynamo_table.find_repository(APP) == RepositoryRecord(record.repository, record.id, NOW, "default")
+
+
 def test_repositories_of_other_names_and_organisations_are_apart(table):
     records = [RepositoryRecord(name, name.name, NOW) for name in (APP, OTHER_IMAGE, OTHER_ORG)]
     for record in records:

@@ -10,7 +10,7 @@ import pytest
 
 from moorage.adapters.dynamodb.secret_records import DynamoSecretRecords
 from moorage.domain.errors import RegistryError
-from moorage.ports import PublicKey, RepositoryRecord, SecretState
+from moorage.ports import Jobs, PublicKey, RepositoryRecord, SecretState
 from tests.contract.samples import (
     APP,
     LATER,
@@ -25,7 +25,7 @@ from tests.contract.samples import (
     referrer,
     stored,
 )
-from tests.contract.test_faults import TABLE_CALLS
+from tests.contract.test_faults import TABLE_CALLS, public_methods
 from tests.template.document import Template, load
 
 IN_A_TRANSACTION = {
@@ -53,7 +53,7 @@ BY_PEOPLE = {
     "revoke_key",
 }
 DECIDING = {"find", "find_many", "group_hints", "query_group_hints", "policy_hints"}
-BY_TOKEN = {"find_key", "note_use"} | DECIDING
+BY_TOKEN = {"find_key", "note_use", "verification_keys"} | DECIDING
 BY_SWEEPER = {
     "expired_sessions",
     "find_session",
@@ -62,6 +62,36 @@ BY_SWEEPER = {
     "find_object",
     "references",
     "remove_object",
+    "overdue_jobs",
+    "find_job",
+}
+OF_JOBS = public_methods(Jobs)
+BY_CALLERS_OF_JOBS = {"create_job", "find_job", "find_request", "jobs_of", "cancel_job"}
+BY_COPY_WORKER = DECIDING | {
+    "find_job",
+    "take_job",
+    "copy_items",
+    "save_progress",
+    "release_job",
+    "end_job",
+    "find_repository",
+    "create_repository",
+    "find_manifest",
+    "find_manifests",
+    "read_manifests",
+    "put_manifest",
+    "find_tag",
+    "put_tags",
+    "referrers",
+    "find_images",
+    "find_link",
+    "find_links",
+    "find_object",
+    "add_object",
+    "add_reference",
+    "put_link",
+    "find_organisation_blob",
+    "put_organisation_blob",
 }
 BY_FINALIZER = {
     "find_repository_by_id",
@@ -90,6 +120,8 @@ BY_REGISTRY = (
     - BY_MANAGEMENT
     - {"find_key", "note_use", "find_repository_by_id", "remove_object"}
     - {"expired_sessions", "expire_session", "remove_ended_session"}
+    - {"read_manifests"}
+    - OF_JOBS
 )
 
 
@@ -153,7 +185,12 @@ def template():
 
 @pytest.mark.parametrize(
     ("folder", "calls"),
-    [("registry", BY_REGISTRY), ("upload_finalizer", BY_FINALIZER), ("sweeper", BY_SWEEPER)],
+    [
+        ("registry", BY_REGISTRY),
+        ("upload_finalizer", BY_FINALIZER),
+        ("copy_worker", BY_COPY_WORKER),
+        ("sweeper", BY_SWEEPER),
+    ],
 )
 def test_function_may_do_what_its_ports_do(filled, template, folder, calls):
     used = set()

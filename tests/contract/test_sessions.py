@@ -31,6 +31,21 @@ def test_session_of_an_odd_id_is_none(table, session_id):
     assert table.find_session(APP, session_id) is None
 
 
+def test_session_says_which_store_it_is_for(table):
+    made = session(store="second")
+    table.create_session(made)
+    assert table.find_session(APP, made.id).store == "second"
+    assert table.append_chunk(made, Chunk("chunks/1", 10)).store == "second"
+    assert table.find_session(APP, made.id).store == "second"
+
+
+def test_session_whose_row_names_no_store_is_for_the_default_one(dynamo_table, without_store):
+    made = session(store="second")
+    dynamo_table.create_session(made)
+    without_store(keys.session(APP, made.id))
+    assert dynamo_table.find_session(APP, made.id) == session(store="default")
+
+
 def test_session_made_twice_is_there_once(table):
     """The network may repeat the write when its answer was lost."""
     made = session(chunks=(Chunk("chunks/1", 7),))

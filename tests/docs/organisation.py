@@ -63,15 +63,15 @@ class Organisation:
         return json.loads(answer.data) if answer.data else None
 
 
-def founded(state: Path, name: str, folder: Path) -> Organisation:
-    """A new organisation in the local cloud with that state folder; its key is kept in ``folder``."""
+def founded(state: Path, name: str, folder: Path, store: str = "default") -> Organisation:
+    """A new organisation, in this store, in the local cloud with that state folder; its key is kept in ``folder``."""
     facts = json.loads((state / "credentials.json").read_text("utf-8"))
     with urllib3.PoolManager(retries=False, timeout=30.0) as pool:
         answer = pool.request(
             "POST",
             f"{facts['endpoint']}/org",
             headers={"Authorization": f"Bearer {facts['bootstrap']}", "Content-Type": "application/json"},
-            body=json.dumps({"name": name, "creator": {"serviceaccount": "admin"}}),
+            body=json.dumps({"name": name, "store": store, "creator": {"serviceaccount": "admin"}}),
         )
     if answer.status != 201:
         raise AssertionError(f"{answer.status} {answer.data!r}")

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from moorage.domain import claim_patterns, immutable_tags, patterns
+from moorage.domain.copy_wishes import KEY_MAX
 from moorage.domain.errors import InvalidInput
+from moorage.domain.jobs import JOB_LIFETIME, MAX_ITEMS, JobState
 from moorage.domain.links import LINK_MAX, PRINCIPAL_KINDS
 from moorage.domain.policies import BINDINGS_MAX, PRINCIPALS_MAX
 from moorage.domain.policy_warnings import NAMED_MAX
@@ -28,9 +30,11 @@ from moorage.domain.specs import MEMBERS_MAX, SPECS
 from moorage.domain.targets import LINKS_MAX, UNKNOWN_BEFORE_CREATION
 from moorage.domain.trust import RULES_MAX
 from moorage.ports import KEYS_OF_AN_OWNER, POLICIES_OF_A_PRINCIPAL, QUERY_GROUPS_OF_AN_ORGANISATION
+from moorage.services import job_access
+from moorage.services.copy_requests import TAGS_LOOKED_AT
 from moorage.services.image_lists import PAGE_MAX
 from moorage.services.resource_reads import PAGE, SORTED_MAX
-from moorage.web.management import models
+from moorage.web.management import job_models, models
 from moorage.web.management.json_body import MAX_DEPTH
 from moorage.web.management.queries import PACKED_MAX
 from moorage.web.management.resources import BODIES
@@ -168,6 +172,27 @@ def test_the_query_on_the_page_is_one_with_its_defaults_written_out():
     assert Query.parse(query, Kind.IMAGE).to_json() == query
 
 
+def test_every_field_of_a_copy_and_of_a_job_stands_on_the_page_and_no_other():
+    asked, told = tables("Copies and jobs")
+    assert [names(each)[0] for each in asked] == aliases_of(job_models.CopyBody)
+    assert [names(each)[0] for each in told] == aliases_of(job_models.Job)
+    assert set(names(told["`state`"])) == set(JobState)
+    assert f"{JOB_LIFETIME.days} days" in told["`expires`"]
+    parts: Mapping[str, type[models.Shape]] = {
+        "source": job_models.CopySource,
+        "destination": job_models.CopyDestination,
+        "progress": job_models.JobProgress,
+    }
+    for field, model in parts.items():
+        aliases = aliases_of(model)
+        assert names(told[f"`{field}`"])[: len(aliases)] == aliases
+
+
+def aliases_of(model: type[models.Shape]) -> list[str | None]:
+    """The fields of a model as they are called on the wire."""
+    return [field.alias for field in model.model_fields.values()]
+
+
 LIMITS = {
     "body of a request": (MAX_BODY_SIZE, MAX_DEPTH),
     "an answer": (MAX_ANSWER_SIZE,),
@@ -197,6 +222,11 @@ LIMITS = {
     "e-mail addresses of one invitation": (models.EMAILS_MAX,),
     "resources on a page": (PAGE,),
     "images on a page": (PAGE_MAX,),
+    "jobs on a page": (job_access.PAGE_MAX,),
+    "tags that one request copies": (MAX_ITEMS,),
+    "tags that a request to copy a repository looks at": (TAGS_LOOKED_AT,),
+    "`Idempotency-Key`": (KEY_MAX,),
+    "`tagPattern`": (immutable_tags.PATTERN_MAX,),
     "a query, packed into an address": (PACKED_MAX,),
     "resources that are sorted by something else than the name": (SORTED_MAX,),
 }

@@ -30,7 +30,8 @@ FUNCTION_OF = {
     "cloudformation": "secrets",
     "schedule": "sweeper",
     "s3-": "upload_finalizer",
-    "sqs-": "upload_finalizer",
+    "sqs-job-": "copy_worker",
+    "sqs-s3-": "upload_finalizer",
 }
 
 

@@ -122,9 +122,14 @@ class Stack:
 
     def stored(self, key: str) -> str:
         """S3's event about an object."""
-        told = event("s3-object-created")
+        told = self.ours(event("s3-object-created"))
         told["Records"][0]["s3"]["object"]["key"] = quote_plus(key)
         return json.dumps(told)
+
+    def ours(self, told: Any) -> Any:
+        """An event of the folder, about this bucket."""
+        theirs = event("s3-object-created")["Records"][0]["s3"]["bucket"]["name"]
+        return json.loads(json.dumps(told).replace(theirs, self.bucket))
 
     def waiting(self) -> int:
         """How many messages would be received now."""
@@ -171,7 +176,7 @@ def test_looking_for_an_absent_blob_asks_once_for_each_way(stack: Stack) -> None
     stack("POST", f"{V2}/blobs/uploads/")
     answer = stack("HEAD", f"{V2}/blobs/sha256:{sha256(b'absent')}")
     assert answer.status == 404
-    assert stack.functions.sent == [READ, READ, *[LIST] * 3]
+    assert stack.functions.sent == [READ, READ, *[LIST] * 3, READ]
 
 
 def test_finalizing_one_event_costs_this(stack: Stack) -> None:
@@ -288,11 +293,18 @@ def test_the_events_of_the_folder_are_of_nobodys_objects_and_the_test_event_is_o
     told = json.dumps(event("s3-test-event"))
     assert stack.deliver(told) == []
     assert stack.functions.sent == []
-    assert stack.deliver(json.dumps(event("s3-object-created"))) == []
+    assert stack.deliver(json.dumps(stack.ours(event("s3-object-created")))) == []
     foreign = stack.stored("manifests/ab/x/y")
     assert stack.deliver(foreign) == []
     assert stack.functions.sent == []
-    assert stack.functions.invoke("upload_finalizer", event("sqs-s3-events")) == {"batchItemFailures": []}
+    batch = stack.ours(event("sqs-s3-events"))
+    assert stack.functions.invoke("upload_finalizer", batch) == {"batchItemFailures": []}
+
+
+def test_an_event_of_a_bucket_that_belongs_to_no_store_fails_and_touches_nothing(stack: Stack) -> None:
+    theirs = json.dumps(event("s3-object-created"))
+    assert stack.deliver(theirs) == [theirs]
+    assert stack.functions.sent == ["sqs.ChangeMessageVisibility"]
 
 
 def test_messages_that_fail_are_named_and_handed_back_and_the_others_are_done(stack: Stack) -> None:
@@ -351,7 +363,7 @@ def test_a_sweep_ends_what_is_over_and_a_dry_run_tells_what_it_would_do(stack: S
     stack.s3.put_object(Bucket=stack.bucket, Key=chunk, Body=b"chunk")
     kept = stack.put_direct(stack.open_direct(), b"of an upload that goes on")
     told = stack.functions.invoke("sweeper", {"action": "dry-run"})
-    assert told == {"sessions": 2, "objects": 2, "failed": 0, "dryRun": True}
+    assert told == {"sessions": 2, "objects": 2, "failed": 0, "jobs": 0, "dryRun": True}
     assert not {"dynamodb.UpdateItem", "dynamodb.DeleteItem", "s3.DeleteObjects"} & set(stack.functions.sent)
     assert stack.keys(key) == [key]
     done = stack.functions.invoke("sweeper", event("schedule"))
@@ -363,10 +375,11 @@ def test_a_sweep_ends_what_is_over_and_a_dry_run_tells_what_it_would_do(stack: S
         "sessions": 0,
         "objects": 0,
         "failed": 0,
+        "jobs": 0,
         "dryRun": False,
     }
-    # One question for each shard of the sessions, and none about objects.
-    assert stack.functions.sent == [QUERY] * 16
+    # One question for each shard of the jobs and of the sessions, and none about objects.
+    assert stack.functions.sent == [QUERY] * 32
 
 
 def test_a_blob_that_was_linked_is_not_swept(stack: Stack) -> None:

@@ -9,10 +9,10 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Registry:
-    def __init__(self, cloud, host="127.0.0.1"):
+    def __init__(self, cloud, host="127.0.0.1", login=None):
         self.url = f"http://{host}:{cloud.port}"
         self.http = urllib3.PoolManager(retries=False, timeout=30)
-        self._login = cloud.credentials
+        self._login = login or cloud.credentials
 
     def token(self, repository):
         name, password = self._login["username"], self._login["password"]

@@ -264,6 +264,23 @@ def test_mapping_that_is_switched_off_leaves_the_queue_alone(case):
     assert made.count() == (1, 0)
 
 
+@pytest.mark.parametrize(("enabled", "starts"), [(True, 1), (False, 0)])
+def test_function_is_started_before_its_first_message(tmp_path, enabled, starts):
+    place = Place("warm", "us-east-1", "000000000000")
+    stack = Stack(place, {"Resources": resources({}, {}, {"Enabled": enabled})}, {})
+
+    async def warm():
+        pool = Pool(FUNCTION, tmp_path / "log", 4)
+        mapping = stack.of_kind("AWS::Lambda::EventSourceMapping")[0]
+        try:
+            await EventSource(stack, mapping, pools(pool)).warm()
+            return len(pool._all)
+        finally:
+            await pool.close()
+
+    assert asyncio.run(warm()) == starts
+
+
 def test_what_enters_the_function_is_counted(case):
     made = case()
     made.send({"text": "ä" * 1000})

@@ -56,14 +56,10 @@ class Stage:
         )
 
     def stored(self, session):
-        s3 = self.client("s3")
-        (bucket,) = s3.list_buckets()["Buckets"]
-        found = s3.list_objects_v2(
-            Bucket=bucket["Name"], Prefix=f"stream/{session[:2]}/{'1' * 32}/{session}/"
-        )
+        s3, bucket = self.client("s3"), self.environment["BUCKET_NAME"]
+        found = s3.list_objects_v2(Bucket=bucket, Prefix=f"stream/{session[:2]}/{'1' * 32}/{session}/")
         return [
-            s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read()
-            for item in found.get("Contents", ())
+            s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in found.get("Contents", ())
         ]
 
     @contextmanager
@@ -232,9 +228,8 @@ def test_client_that_goes_away_leaves_nothing(stage):
 
 
 def uploads(stage):
-    s3 = stage.client("s3")
-    (bucket,) = s3.list_buckets()["Buckets"]
-    return s3.list_multipart_uploads(Bucket=bucket["Name"]).get("Uploads", [])
+    bucket = stage.environment["BUCKET_NAME"]
+    return stage.client("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", [])
 
 
 def test_ingest_that_is_killed_is_a_502_and_comes_back(stage):

@@ -16,8 +16,8 @@ import pytest
 from local import service
 from moorage.adapters import aws
 from moorage.adapters.dynamodb import connect_table
-from moorage.adapters.s3 import connect_storage
 from moorage.bootstrap import sweeper
+from moorage.bootstrap.stores import StoreSettings
 from tests.clients import bucket
 from tests.local import wire
 from tests.local.registry import Registry
@@ -140,8 +140,8 @@ def sweep(monkeypatch):
         # Found once for a process, which has talked to another cloud before.
         aws._session.cache_clear()
         table = connect_table(settings["TABLE_NAME"])
-        storage = connect_storage(bucket.name(cloud.state), addressing_style="path")
-        assert sweeper.assemble(table, storage, lambda: datetime.now(UTC) + LATER).sweep().failed == 0
+        stores = StoreSettings.read({**settings, "S3_ADDRESSING_STYLE": "path"}).connect()
+        assert sweeper.assemble(table, stores, lambda: datetime.now(UTC) + LATER).sweep().failed == 0
 
     yield sweep
     aws._session.cache_clear()

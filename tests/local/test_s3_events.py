@@ -241,6 +241,42 @@ def test_key_is_encoded_as_in_a_form(case, key, encoded):
     assert unquote_plus(encoded) == key
 
 
+def test_two_buckets_tell_one_queue_and_each_of_its_own_objects(hooked, background):
+    names = ("told", "told-too")
+    kinds = {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {}},
+        **{
+            logical_id: {
+                "Type": "AWS::S3::Bucket",
+                "Properties": {
+                    "BucketName": name,
+                    "NotificationConfiguration": {"QueueConfigurations": [told(prefix)]},
+                },
+            }
+            for logical_id, name, prefix in zip(
+                ("Bucket", "Second"), names, ("same/", "same/only/"), strict=True
+            )
+        },
+    }
+    made = Stack(Place("two-buckets", "us-east-1", "000000000000"), {"Resources": kinds}, {})
+    with Case(hooked, background, made) as case:
+        for name in names:
+            for key in ("same/a", "same/only/a"):
+                case.s3.put_object(Bucket=name, Key=key, Body=name.encode())
+
+        def found():
+            return sorted(
+                (record["s3"]["bucket"]["name"], record["s3"]["object"]["key"])
+                for record in records(case.received(3))
+            )
+
+        expected = [("told", "same/a"), ("told", "same/only/a"), ("told-too", "same/only/a")]
+        assert found() == expected
+        # And at the next start, of what nothing has come of.
+        case.catch_up(lambda _: False)
+        assert found() == expected
+
+
 def test_queues_get_what_their_filters_let_through(case):
     configurations = [told("direct/"), told("presigned/", ".blob", queue="Other")]
     with case(*configurations) as made:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 from types import SimpleNamespace
 
@@ -10,16 +11,20 @@ import urllib3
 
 from local import aws, ports
 from local.emulators import Emulators
-from local.s3_front import S3Front
+from local.s3_front import S3Front, line
+from local.traffic import Traffic
+from local.wire import Head
 from tests.local import wire
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def front(background, emulators):
+def front(background, emulators, tmp_path_factory):
     with ports.listen(0) as listener:
-        front = S3Front(listener, int(emulators.s3_endpoint_url.rpartition(":")[2]))
+        traffic = tmp_path_factory.mktemp("traffic") / "S3.jsonl"
+        upstream = int(emulators.s3_endpoint_url.rpartition(":")[2])
+        front = S3Front(listener, upstream, Traffic(traffic))
         background.run(front.start())
         host, _, port = front.canonical.partition(":")
         reached = Emulators(
@@ -30,7 +35,9 @@ def front(background, emulators):
         )
         client = aws.client(reached, "s3")
         client.create_bucket(Bucket="front")
-        yield SimpleNamespace(client=client, host=host, port=int(port), url=f"http://{front.canonical}")
+        yield SimpleNamespace(
+            client=client, host=host, port=int(port), url=f"http://{front.canonical}", traffic=traffic
+        )
         background.run(front.close())
 
 
@@ -142,3 +149,54 @@ def test_upload_that_breaks_off_leaves_no_object(front, http):
         head = f"PUT {target} HTTP/1.1\r\nHost: {front.host}:{front.port}\r\nContent-Length: 1000\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 10)
     assert http.request("GET", presigned(front, "get_object", Key="broken")).status == 404
+
+
+def noted(front, key):
+    """What the traffic has of an object, and nothing that could be used to get at it."""
+    text = front.traffic.read_text("utf-8")
+    assert "amz-" not in text.lower()
+    lines = [json.loads(each) for each in text.splitlines()]
+    return [each for each in lines if each["path"] == f"/front/{key}"]
+
+
+def test_what_is_asked_of_s3_is_noted_with_the_bytes_that_it_moves(front, http):
+    front.client.put_object(Bucket="front", Key="noted/a", Body=b"x" * 1000)
+    front.client.copy_object(Bucket="front", Key="noted/b", CopySource={"Bucket": "front", "Key": "noted/a"})
+    assert http.request("GET", presigned(front, "get_object", Key="noted/a")).status == 200
+    front.client.head_object(Bucket="front", Key="noted/a")
+    assert http.request("GET", presigned(front, "get_object", Key="noted/c")).status == 404
+    put, get, head = noted(front, "noted/a")
+    assert put == {
+        "method": "PUT",
+        "path": "/front/noted/a",
+        "about": [],
+        "request_bytes": 1000,
+        "status": 200,
+        "answer_bytes": 0,
+    }
+    assert (get["method"], get["request_bytes"], get["answer_bytes"]) == ("GET", 0, 1000)
+    assert (head["method"], head["request_bytes"], head["answer_bytes"]) == ("HEAD", 0, 0)
+    (copy,) = noted(front, "noted/b")
+    assert copy["copy_source"] == "front/noted/a"
+    assert copy["request_bytes"] == 0
+    assert copy["answer_bytes"] < 1000
+    (absent,) = noted(front, "noted/c")
+    assert absent["status"] == 404
+
+
+def test_requests_are_told_apart_by_the_names_in_their_queries(front):
+    key = {"Bucket": "front", "Key": "noted/parts"}
+    upload = front.client.create_multipart_upload(**key)["UploadId"]
+    front.client.upload_part(**key, UploadId=upload, PartNumber=1, Body=b"part")
+    front.client.abort_multipart_upload(**key, UploadId=upload)
+    begun, part, aborted = noted(front, "noted/parts")
+    assert (begun["method"], begun["about"]) == ("POST", ["uploads"])
+    assert (part["about"], part["request_bytes"]) == (["partNumber", "uploadId"], 4)
+    assert (aborted["method"], aborted["about"], aborted["status"]) == ("DELETE", ["uploadId"], 204)
+
+
+def test_body_that_nobody_announced_has_no_size():
+    request = Head(b"PUT /b/k HTTP/1.1", [(b"Transfer-Encoding", b"chunked")])
+    answer = Head(b"HTTP/1.1 200 OK", [])
+    found = line(request, answer)
+    assert (found["request_bytes"], found["answer_bytes"]) == (None, None)

@@ -147,9 +147,15 @@ def test_custom_resource_is_unknown_until_it_was_made():
         made.ref("Secrets")
 
 
-@pytest.mark.parametrize("overrides", [{"Nothing": "a"}, {"Level": "LOUD"}])
+@pytest.mark.parametrize(
+    "overrides", [{"Nothing": "a"}, {"Level": "LOUD"}, {"Name": "B"}, {"Name": "ab"}, {"Name": "a\n"}]
+)
 def test_parameter_that_cannot_be_is_an_error(overrides):
-    parameters = {"Level": {"Type": "String", "Default": "INFO", "AllowedValues": ["INFO", "DEBUG"]}}
+    parameters = {
+        "Level": {"Type": "String", "Default": "INFO", "AllowedValues": ["INFO", "DEBUG"]},
+        "Name": {"Type": "String", "Default": "", "AllowedPattern": "^$|^[a-z]$"},
+    }
+    assert stack(overrides={"Name": "a"}, Parameters=parameters).ref("Name") == "a"
     with pytest.raises(TemplateError, match=next(iter(overrides))):
         stack(overrides=overrides, Parameters=parameters)
 
@@ -159,8 +165,11 @@ def test_parameter_without_a_value_is_an_error():
         stack(Parameters={"Level": {"Type": "String"}})
 
 
-def test_template_of_the_project_can_be_carried_out(tmp_path):
-    made = template.load(ROOT / "template.yaml", PLACE, {"S3AddressingStyle": "path"})
+@pytest.mark.parametrize("second", ["", "second"])
+def test_template_of_the_project_can_be_carried_out(second, tmp_path):
+    parameters = {"S3AddressingStyle": "path", "SecondStore": second}
+    made = template.load(ROOT / "template.yaml", PLACE, parameters)
+    assert len(made.of_kind("AWS::S3::Bucket")) == (2 if second else 1)
     kinds = {resource.kind for resource in made}
     assert {
         "AWS::Lambda::Function",

@@ -203,4 +203,14 @@ FOR_READERS_OF_POLICIES = {("GET", f"{_IMAGE}/-explain")}
 image.
 """
 
+AT_TWO_PLACES = {
+    ("POST", f"{_IMAGE}/-copy"),
+    ("GET", f"{_ORG}/job"),
+    ("GET", f"{_ORG}/job/{{id}}"),
+    ("POST", f"{_ORG}/job/{{id}}/-cancel"),
+}
+"""What is decided by rights on the images of two repositories, perhaps of two organisations, and by who asked
+for the job: the tests of copies and jobs go through it.
+"""
+
 ROUTES = [*REGISTRY, *MANAGEMENT]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.upload_paths import UploadKey
 from tests.protocol.sample import BLOB, NAME, require_success
 from tests.protocol.world import HOST, World
@@ -30,12 +31,13 @@ class Permission:
     expires: int
     repository_id: str
     session_id: str
+    store: str = DEFAULT_STORE
 
     @classmethod
     def parse(cls, location: str) -> Permission:
         uploads, _, rest = location.rpartition("_stream/")
-        kid, expires, repository_id, session_id, _ = rest.split("/")
-        return cls(uploads, kid, int(expires), repository_id, session_id)
+        *store, kid, expires, repository_id, session_id, _ = rest.split("/")
+        return cls(uploads, kid, int(expires), repository_id, session_id, *store)
 
 
 def begin(
@@ -63,7 +65,7 @@ def ingest(
         place = f"stream/{given.session_id[:2]}/{given.repository_id}/{given.session_id}/{named[2:]}"
     else:
         place = f"chunks/{given.repository_id}/{given.session_id}/000000000000-{named[2:]}"
-    world.storage.put(place, content)
+    world.stores[given.store].put(place, content)
     key = key or world.upload_keys.key
     expires = int((world.clock() + lasts).timestamp())
     path = (

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moorage.bootstrap import upload_finalizer
-from moorage.domain.blobs import Way, object_key
+from moorage.domain.blobs import DEFAULT_STORE, Way, object_key
 from moorage.domain.digests import Digest
 from moorage.domain.errors import Throttled, Unavailable
 from moorage.domain.sessions import SESSION_LIFETIME
+from moorage.ports import ObjectPlace
 from moorage.services.settling import HASHED_IN_A_REQUEST
 from tests.protocol.sample import (
     ABSENT,
@@ -84,8 +85,8 @@ def put_parts(world, shown, content, *numbers):
 
 
 def finalize(world, shown):
-    finalizing = upload_finalizer.assemble(world.table, world.storage, world.clock)
-    return finalizing.finalize(key_of(world, shown))
+    finalizing = upload_finalizer.assemble(world.table, world.stores, world.clock)
+    return finalizing.finalize(ObjectPlace(DEFAULT_STORE, key_of(world, shown)))
 
 
 def require_linked(response, digest=DIGEST):

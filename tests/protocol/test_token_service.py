@@ -1,6 +1,7 @@
 """The token service: both dialects, in all the spellings that clients have, and everybody who gets nothing."""
 
 import base64
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import jwt
@@ -9,7 +10,7 @@ import pytest
 from moorage.domain.grants import Action
 from moorage.domain.names import Repository
 from tests.protocol.sample import NAME, require_error, require_success
-from tests.protocol.world import HOST
+from tests.protocol.world import HOST, new_signing_key
 
 APP, SIDE = Repository("demo", "app"), Repository("demo", "side")
 PULL, PUSH, DELETE = Action.PULL, Action.PUSH, Action.DELETE
@@ -289,3 +290,212 @@ def test_a_token_of_the_service_opens_the_registry_for_what_it_grants(world):
     assert world.registry.get("/v2/", headers=headers).status_code == 200
     require_error(world.registry.get(f"/v2/{NAME}/tags/list", headers=headers), 404, "NAME_UNKNOWN")
     require_error(world.registry.post(f"/v2/{NAME}/blobs/uploads/", headers=headers), 401, "UNAUTHORIZED")
+
+
+# ------------------------------------------------------------------ refresh tokens
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN, REFRESH_TOKEN, JWT = (
+    f"urn:ietf:params:oauth:token-type:{kind}" for kind in ("access_token", "refresh_token", "jwt")
+)
+
+
+def exchange(world, subject, **changes):
+    form = {
+        "grant_type": EXCHANGE,
+        "requested_token_type": REFRESH_TOKEN,
+        "subject_token_type": ACCESS_TOKEN,
+        "subject_token": subject,
+        **changes,
+    }
+    return world.tokens.post(
+        "/token", data={name: value for name, value in form.items() if value is not None}
+    )
+
+
+def refresh_token(world, who="demo/admin"):
+    answer = exchange(world, world.keys[who])
+    require_success(answer, 200)
+    return answer.json()["access_token"]
+
+
+def by_basic(world, token, user="<token>"):
+    return world.tokens.get("/token?scope=repository:demo/app:pull", auth=(user, token))
+
+
+def by_password(world, token):
+    return post(world, password=token, scope="repository:demo/app:pull")
+
+
+def by_refresh(world, token):
+    fields = {"refresh_token": token, "client_id": "x", "service": HOST, "scope": "repository:demo/app:pull"}
+    return world.tokens.post("/token", data={"grant_type": "refresh_token", **fields})
+
+
+dialects = pytest.mark.parametrize("ask", [by_basic, by_password, by_refresh])
+
+
+def signed(world, claims, kid="first"):
+    return jwt.encode(claims, world.signing.private_pem, algorithm="ES256", headers={"kid": kid})
+
+
+def claims_of(token):
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def test_a_key_becomes_a_refresh_token_in_the_words_of_rfc_8693(world):
+    answer = exchange(world, world.keys["demo/admin"])
+    require_success(answer, 200)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.json() == {
+        "access_token": answer.json()["access_token"],
+        "issued_token_type": REFRESH_TOKEN,
+        "token_type": "N_A",
+        "expires_in": 3600,
+        "issued_at": "2026-05-04T03:02:01Z",
+    }
+    assert world.keys["demo/admin"] not in answer.text
+
+
+@dialects
+def test_a_refresh_token_stands_for_its_key_in_every_dialect_for_an_hour(world, ask):
+    token = refresh_token(world)
+    for _ in range(4):
+        assert grants(world, ask(world, token)) == ({APP: {PULL}}, {})
+        verified = world.services.verification.verify(ask(world, token).json()["token"])
+        assert verified.principal == "/org/demo/serviceaccount/admin"
+        assert (verified.expires - world.clock()).total_seconds() == 300
+        world.clock.advance(timedelta(minutes=14, seconds=59))
+    world.clock.advance(timedelta(seconds=4))
+    assert "expired" in require_refused(ask(world, token))
+
+
+@dialects
+def test_a_refresh_token_ends_with_its_key(world, ask):
+    token = refresh_token(world)
+    account = world.account("demo/admin")
+    second = exchange(world, world.accounts.add_key(account, "other").secret).json()["access_token"]
+    require_success(ask(world, token), 200)
+    world.accounts.revoke_key(account, "laptop")
+    assert "revoked" in require_refused(ask(world, token))
+    # The name of a key is not what the token is about.
+    world.accounts.add_key(account, "laptop")
+    require_refused(ask(world, token))
+    require_success(ask(world, second), 200)
+
+
+@dialects
+def test_a_refresh_token_ends_when_its_key_expires_and_with_the_account(world, ask):
+    account = world.account("demo/admin")
+    short = world.accounts.add_key(account, "short", life=timedelta(minutes=10)).secret
+    token, other = exchange(world, short).json()["access_token"], refresh_token(world)
+    world.clock.advance(timedelta(minutes=10))
+    require_refused(ask(world, token))
+    require_success(ask(world, other), 200)
+    world.accounts.remove_organisation("demo")
+    require_refused(ask(world, other))
+
+
+def test_what_a_revoked_keys_refresh_token_was_good_for_lives_five_minutes_more_and_no_longer(world):
+    granted = by_refresh(world, refresh_token(world)).json()["token"]
+    world.accounts.revoke_key(world.account("demo/admin"), "laptop")
+    headers = {"Authorization": f"Bearer {granted}"}
+    world.clock.advance(timedelta(minutes=4, seconds=59))
+    assert world.registry.get("/v2/", headers=headers).status_code == 200
+    world.clock.advance(timedelta(seconds=2))
+    require_error(world.registry.get("/v2/", headers=headers), 401, "UNAUTHORIZED")
+
+
+def test_a_refresh_token_is_nothing_to_the_registry_and_a_bearer_token_is_none(world):
+    token, bearer = refresh_token(world), get(world).json()["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    require_error(world.registry.get("/v2/", headers=headers), 401, "UNAUTHORIZED")
+    for ask in (by_basic, by_password, by_refresh):
+        require_refused(ask(world, bearer))
+
+
+def test_nothing_but_a_key_becomes_a_refresh_token(world):
+    key = world.keys["demo/admin"]
+    for subject in (refresh_token(world), get(world).json()["token"], *bad_keys(key)):
+        require_refused(exchange(world, subject))
+
+
+def test_the_user_name_beside_a_refresh_token_is_the_literal_or_the_name_of_the_key(world):
+    token = refresh_token(world)
+    require_success(by_basic(world, token, user="laptop"), 200)
+    assert "<token>" in require_refused(by_basic(world, token, user="admin"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"subject_token_type": JWT}, {"subject_token_type": None}, {"actor_token": "x"}]
+)
+def test_an_exchange_for_a_refresh_token_names_the_types_that_there_are(world, changes):
+    message = require_error(exchange(world, world.keys["demo/admin"], **changes), 400, "UNSUPPORTED")[
+        "message"
+    ]
+    assert ACCESS_TOKEN in message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "moorage-registry"},
+        {"aud": None},
+        {"iss": "other"},
+        {"v": 2},
+        {"key": None},
+        {"key": 7},
+        {"key": "a" * 16},
+        {"sub": "/org/other/serviceaccount/admin"},
+        {"exp": "soon"},
+        {"exp": 1e300},
+        {"iat": 4102444800, "exp": 4102448400},
+        {"exp": 4102444800},
+    ],
+)
+def test_a_token_that_this_registry_would_not_make_is_no_refresh_token(world, changes):
+    claims = claims_of(refresh_token(world))
+    changed = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    require_success(by_refresh(world, signed(world, claims)), 200)
+    require_refused(by_refresh(world, signed(world, changed)))
+
+
+def test_a_forged_or_torn_refresh_token_gets_nothing(world):
+    token = refresh_token(world)
+    head, body, signature = token.split(".")
+    stranger, _ = new_signing_key("first")
+    forged = jwt.encode(claims_of(token), stranger.private_pem, algorithm="ES256", headers={"kid": "first"})
+    unsigned = jwt.encode(claims_of(token), "", algorithm="none", headers={"kid": "first"})
+    for bad in (
+        forged,
+        unsigned,
+        signed(world, claims_of(token), kid="other"),
+        f"{head}.{body}.",
+        f"{head}.{body}.{signature[:-4]}AAAA",
+        f"{head}..{signature}",
+        "..",
+        "a.b.c",
+        "\u00e9.\u00e9.\U0001f600",
+        "x." * 2 + "x" * 9000,
+    ):
+        for ask in (by_basic, by_password, by_refresh):
+            require_refused(ask(world, bad))
+
+
+def test_a_refresh_token_outlives_the_rotation_of_the_key_that_signed_it(world):
+    token = refresh_token(world)
+    _, public = new_signing_key("second")
+    world.table.publish(public)
+    world.clock.advance(timedelta(minutes=10))
+    require_success(by_refresh(world, token), 200)
+    first = next(each for each in world.table.verification_keys() if each.kid == "first")
+    world.table.publish(replace(first, not_after=world.clock()))
+    world.clock.advance(timedelta(minutes=6))
+    require_refused(by_refresh(world, token))
+
+
+@pytest.mark.parametrize("call", ["verification_keys", "find_key"])
+def test_while_what_proves_a_refresh_token_is_down_the_answer_is_503_and_not_that_it_is_wrong(world, call):
+    token = refresh_token(world)
+    with world.faults.failing(named=call):
+        assert by_refresh(world, token).status_code == 503
+    require_success(by_refresh(world, token), 200)

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from httpx2 import BaseTransport, Client, Request, Response
 
-from moorage.adapters.memory import MemorySigningKeySource, MemoryStorage, MemoryTable
+from moorage.adapters.memory import MemorySigningKeySource, MemoryStorage, MemoryStores, MemoryTable
 from moorage.adapters.memory.issuers import MemoryIssuers
 from moorage.bootstrap import registry, token
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.names import Repository
 from moorage.domain.principals import SUPERUSERS, VIEWERS, ServiceAccount
 from moorage.domain.upload_paths import UploadKey
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HOST = "registry.example"
+SECOND = "second"
 
 
 @dataclass
@@ -125,11 +127,13 @@ def connect(application: ASGIApp) -> Client:
 class World:
     """A registry with the organisations ``demo`` and ``other``, and clients of it.
 
-    ``table`` and ``storage`` are what is stored; the services reach them through ``faults``.
+    ``table`` and ``stores`` are what is stored; the services reach them through ``faults``. ``storage`` is
+    the default store, in which both organisations live.
     """
 
     clock: Clock
     table: MemoryTable
+    stores: MemoryStores
     storage: MemoryStorage
     faults: Faults
     accounts: AccountAdministration
@@ -178,12 +182,12 @@ def registry_in_memory(
     """A fresh registry with its clients; ``front_door`` is what a request through the front door carries, if
     there is one; with ``edge_pulls`` that serves blobs, and with ``ingest`` it takes streamed uploads.
     """
-    clock, table, storage, faults = Clock(), MemoryTable(**table_options), MemoryStorage(), Faults()
+    clock, table, stores, faults = Clock(), MemoryTable(**table_options), MemoryStores(SECOND), Faults()
     table.publish(_PUBLIC)
     entrance, upload_keys = Entrance(domain, front_door), UploadKeys()
     services = registry.assemble(
         faults.wrap(table),
-        faults.wrap(storage),
+        faults.wrap(stores),
         clock,
         entrance,
         faults.wrap(upload_keys) if front_door else None,
@@ -195,11 +199,12 @@ def registry_in_memory(
     issuers = MemoryIssuers()
     exchange = token.assemble_exchange(faults.wrap(table), faults.wrap(issuers), clock)
     token_client = connect(token_web.create_application(issuing, exchange, entrance))
-    accounts = AccountAdministration(table, clock)
+    accounts = AccountAdministration(table, clock, stores.names())
     world = World(
         clock,
         table,
-        storage,
+        stores,
+        stores[DEFAULT_STORE],
         faults,
         accounts,
         _SIGNING,

@@ -75,8 +75,16 @@ def _substituted(template: str, sub: Any) -> str:
 
 
 def texts(value: Any) -> list[str]:
-    """A list of strings, or one alone."""
-    return [text(each) for each in value] if isinstance(value, list) else [text(value)]
+    """A list of strings, or one alone; also what stands in the list under a condition, or not at all."""
+    return [text(chosen(each)) for each in value] if isinstance(value, list) else [text(value)]
+
+
+def chosen(item: Any) -> Any:
+    """An item of a list, without the condition under which alone it stands there."""
+    match item:
+        case {"Fn::If": [str(), positive, {"Ref": "AWS::NoValue"}]}:
+            return positive
+    return item
 
 
 @dataclass(frozen=True)
@@ -204,12 +212,7 @@ class Template:
 def _statements(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         for statement in value.get("Statement", ()):
-            # What stands there under a condition, or nothing.
-            match statement:
-                case {"Fn::If": [_, dict(chosen), {"Ref": "AWS::NoValue"}]}:
-                    yield chosen
-                case _:
-                    yield statement
+            yield chosen(statement)
         for each in value.values():
             yield from _statements(each)
     elif isinstance(value, list):

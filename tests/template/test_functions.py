@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
+from local import service
 from moorage.adapters.aws import Patience
 from moorage.adapters.memory import MemoryTable
 from moorage.bootstrap import token
-from moorage.web.queue import pause
+from moorage.domain.jobs import LEASE
+from moorage.web.queue import KEPT_SECONDS, MAX_DEFERRALS, pause
 from tests.template.document import ROOT, Template, load, text
 
 # Powertools reads it, not our code.
 READ_ELSEWHERE = {"POWERTOOLS_SERVICE_NAME"}
+LISTS = {"STORES"}
 
 TRIGGERS = {
     "AWS::ApiGatewayV2::Integration": "/IntegrationUri",
@@ -119,7 +122,7 @@ def test_each_caller_is_permitted(template: Template) -> None:
 
 def test_each_function_has_a_time_limit_and_memory(template: Template) -> None:
     # What hashes 20 GB needs the longest that there is, and who sweeps some minutes.
-    longest = {"UploadFinalizerFunction": 900, "SweeperFunction": 300}
+    longest = {"UploadFinalizerFunction": 900, "CopyWorkerFunction": 900, "SweeperFunction": 300}
     for name, function in template.functions().items():
         assert 1 <= function["Timeout"] <= longest.get(name, 60), name
         assert function["MemorySize"] >= 256, name
@@ -141,6 +144,35 @@ def test_messages_are_unseen_for_six_times_as_long_as_the_function_has(template:
         # All attempts, with the pauses between them, fit into the time that the queue keeps a message.
         pauses = sum(pause(attempt) for attempt in range(1, queue["RedrivePolicy"]["maxReceiveCount"]))
         assert pauses + 6 * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
+
+
+def test_no_message_ends_among_those_that_failed_because_it_was_deferred(template: Template) -> None:
+    queue = template.properties("CopyQueue")["RedrivePolicy"]
+    # As many receptions as that takes, and as many attempts as there would be without.
+    assert queue["maxReceiveCount"] >= MAX_DEFERRALS + 3
+
+
+def test_a_slice_of_a_copy_is_shorter_than_a_minute_and_its_messages_come_back_soon(
+    template: Template,
+) -> None:
+    function = template.functions()[template.function_in("copy_worker")]
+    assert 1 <= int(function["Environment"]["Variables"]["SLICE_SECONDS"]) < 60 < function["Timeout"]
+    # Not before another worker may have the job, give or take what passes between the two reports.
+    assert LEASE.total_seconds() <= KEPT_SECONDS < template.properties("CopyQueue")["VisibilityTimeout"]
+
+
+def test_a_copy_alone_may_call_itself(template: Template) -> None:
+    recursive = {
+        name: each["RecursiveLoop"] for name, each in template.functions().items() if "RecursiveLoop" in each
+    }
+    assert recursive == {template.function_in("copy_worker"): "Allow"}
+    # It is a property of the function when SAM has done its part.
+    expanded = service.declared(ROOT, "").of_kind("AWS::Lambda::Function")
+    assert {
+        function.logical_id: function.properties["RecursiveLoop"]
+        for function in expanded
+        if "RecursiveLoop" in function.properties
+    } == recursive
 
 
 def test_functions_behind_the_gateway_answer_before_it_gives_up(template: Template) -> None:
@@ -218,7 +250,7 @@ def test_each_function_is_told_exactly_what_its_settings_read(template: Template
     for name, function in template.functions().items():
         declared = set(function["Environment"]["Variables"])
         bootstrap = importlib.import_module(f"moorage.bootstrap.{folder(function)}")
-        environment = Recorder(dict.fromkeys(declared, "7"))
+        environment = Recorder(dict.fromkeys(declared, "7") | dict.fromkeys(declared & LISTS, "second=two"))
         bootstrap.Settings.read(environment)
         assert environment.read == declared - READ_ELSEWHERE, name
         assert declared >= READ_ELSEWHERE, name

@@ -2,13 +2,17 @@
 
 import re
 import tomllib
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from moorage.adapters import keys
-from moorage.domain.blobs import Way
+from moorage.domain.blobs import DEFAULT_STORE, Way
+from moorage.domain.errors import NameInvalid
+from moorage.domain.jobs import DOCUMENT_PREFIX, JOB_LIFETIME
+from moorage.domain.principals import parse_resource_name
 from moorage.domain.sessions import SESSION_LIFETIME
 from moorage.services.uploads import CHUNK_PREFIX
 from moorage.web.origin import HOST_HEADER, PROOF_HEADER
@@ -119,8 +123,17 @@ def _keys(table: dict[str, Any]) -> tuple[str, str]:
     return partition["AttributeName"], sort["AttributeName"]
 
 
-def test_bucket_is_private_and_forgets_what_was_abandoned(template: Template) -> None:
-    (bucket,) = template.of_type("AWS::S3::Bucket").values()
+BUCKETS = ("Bucket", "SecondBucket")
+
+
+def test_there_is_a_bucket_for_each_store(template: Template) -> None:
+    assert tuple(template.of_type("AWS::S3::Bucket")) == BUCKETS
+    assert tuple(template.of_type("AWS::S3::BucketPolicy")) == ("BucketPolicy", "SecondBucketPolicy")
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_bucket_is_private_and_forgets_what_was_abandoned(template: Template, name: str) -> None:
+    bucket = template.resources[name]
     properties = bucket["Properties"]
     assert _outlives_the_stack(bucket)
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -130,7 +143,7 @@ def test_bucket_is_private_and_forgets_what_was_abandoned(template: Template) ->
     assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
     # Objects are written once: old versions would be kept, and paid, for nothing.
     assert "VersioningConfiguration" not in properties
-    abort, expire = properties["LifecycleConfiguration"]["Rules"]
+    abort, expire, *_ = properties["LifecycleConfiguration"]["Rules"]
     assert abort["Status"] == expire["Status"] == "Enabled"
     assert abort["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] >= 1
     assert "Prefix" not in abort
@@ -140,14 +153,32 @@ def test_bucket_is_private_and_forgets_what_was_abandoned(template: Template) ->
     assert timedelta(days=least) > SESSION_LIFETIME
 
 
-def test_only_chunks_expire(template: Template) -> None:
-    rules = template.properties("Bucket")["LifecycleConfiguration"]["Rules"]
-    expiring = [rule for rule in rules if any("Expiration" in name for name in rule)]
-    assert [rule["Prefix"] for rule in expiring] == [CHUNK_PREFIX]
+def test_only_chunks_and_documents_of_jobs_expire(template: Template) -> None:
+    expiring = {
+        name: [
+            rule["Prefix"]
+            for rule in template.properties(name)["LifecycleConfiguration"]["Rules"]
+            if any("Expiration" in key for key in rule)
+        ]
+        for name in BUCKETS
+    }
+    assert expiring == {"Bucket": [CHUNK_PREFIX, "jobs/"], "SecondBucket": [CHUNK_PREFIX]}
 
 
-def test_bucket_refuses_everybody_without_tls(template: Template) -> None:
-    statements = [each for each in template.statements() if each.resource == "BucketPolicy"]
+def test_documents_of_jobs_outlive_the_jobs(template: Template) -> None:
+    (rule,) = [
+        rule
+        for rule in template.properties("Bucket")["LifecycleConfiguration"]["Rules"]
+        if DOCUMENT_PREFIX.startswith(rule.get("Prefix", "-"))
+    ]
+    assert rule["Status"] == "Enabled"
+    # By as little as can be: nothing comes of one whose job is forgotten.
+    assert timedelta(days=rule["ExpirationInDays"]) - JOB_LIFETIME == timedelta(days=1)
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_bucket_refuses_everybody_without_tls(template: Template, name: str) -> None:
+    statements = [each for each in template.statements() if each.resource == f"{name}Policy"]
     conditions = []
     for statement in statements:
         if statement.body["Effect"] == "Allow":
@@ -155,10 +186,10 @@ def test_bucket_refuses_everybody_without_tls(template: Template) -> None:
         assert statement.body["Effect"] == "Deny"
         assert statement.body["Principal"] == "*"
         assert statement.actions == ["s3:*"]
-        assert statement.targets == ["${Bucket.Arn}", "${Bucket.Arn}/*"]
+        assert statement.targets == [f"${{{name}.Arn}}", f"${{{name}.Arn}}/*"]
         conditions.append(statement.body["Condition"])
     assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
-    assert template.properties("BucketPolicy")["Bucket"] == {"Ref": "Bucket"}
+    assert template.properties(f"{name}Policy")["Bucket"] == {"Ref": name}
 
 
 def test_nobody_is_let_into_the_bucket_but_the_front_door_with_uploads_and_downloads(
@@ -182,6 +213,67 @@ def test_nobody_is_let_into_the_bucket_but_the_front_door_with_uploads_and_downl
     assert set(Way) == {"api", "direct", "presigned", "stream"}
 
 
+def test_nobody_is_let_into_the_second_bucket(template: Template) -> None:
+    policy = [each for each in template.statements() if each.resource == "SecondBucketPolicy"]
+    assert {each.body["Effect"] for each in policy} == {"Deny"}
+    # Not even by its name: no part of the front door leads there.
+    referring = {resource for resource, _ in template.references_to("SecondBucket")}
+    kinds = {template.resources[name]["Type"] for name in referring}
+    assert not [kind for kind in kinds if kind.startswith("AWS::CloudFront::")]
+
+
+def test_all_of_the_second_store_can_be_left_out(template: Template) -> None:
+    condition = template.document["Conditions"]["HasSecondStore"]
+    assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "SecondStore"}, ""]}]}
+    assert template.document["Parameters"]["SecondStore"]["Default"] == ""
+    optional = {
+        name for name, each in template.resources.items() if each.get("Condition") == "HasSecondStore"
+    }
+    assert optional == {name for name in template.resources if name.startswith("SecondBucket")}
+    assert template.document["Outputs"]["Stores"]["Condition"] == "HasSecondStore"
+
+
+@pytest.mark.parametrize(
+    ("name", "may_be"),
+    [
+        ("", True),
+        ("second", True),
+        ("eu-2", True),
+        ("s" * 64, True),
+        ("s" * 65, False),
+        ("s", False),
+        ("Second", False),
+        ("2nd", False),
+        ("second-", False),
+        ("se_cond", False),
+        ("a,b=c", False),
+        (DEFAULT_STORE, False),
+        (f"{DEFAULT_STORE}s", True),
+    ],
+)
+def test_name_of_the_second_store_is_one_that_the_functions_take(
+    template: Template, name: str, *, may_be: bool
+) -> None:
+    pattern = template.document["Parameters"]["SecondStore"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, name)) is may_be
+    if name and name != DEFAULT_STORE:
+        with nullcontext() if may_be else pytest.raises(NameInvalid):
+            parse_resource_name(name)
+
+
+def test_every_function_on_the_bucket_is_told_of_the_other_stores(template: Template) -> None:
+    told = {"Fn::Sub": "${SecondStore}=${SecondBucket}"}
+    assert template.document["Outputs"]["Stores"]["Value"] == told
+    for name, function in template.functions().items():
+        variables = function["Environment"]["Variables"]
+        assert ("STORES" in variables) == ("BUCKET_NAME" in variables), name
+        if "STORES" in variables:
+            assert variables["STORES"] == {"Fn::If": ["HasSecondStore", told, ""]}, name
+    # A web function takes no variable that is empty.
+    stores = template.ingest()["EnvironmentVariables"]["STORES"]
+    assert stores == {"Fn::If": ["HasSecondStore", told, {"Ref": "AWS::NoValue"}]}
+
+
 def test_front_door_reads_the_bucket_only_where_blobs_are_pulled_from_it(template: Template) -> None:
     statements = template.properties("BucketPolicy")["PolicyDocument"]["Statement"]
     (chosen,) = [
@@ -192,18 +284,76 @@ def test_front_door_reads_the_bucket_only_where_blobs_are_pulled_from_it(templat
     assert (chosen[0], chosen[2]) == ("HasEdgePulls", {"Ref": "AWS::NoValue"})
 
 
-def test_events_tell_of_what_is_stored_without_a_function_knowing(template: Template) -> None:
+@pytest.mark.parametrize(
+    ("name", "ways"), [("Bucket", {Way.DIRECT, Way.PRESIGNED}), ("SecondBucket", {Way.PRESIGNED})]
+)
+def test_events_tell_of_what_is_stored_without_a_function_knowing(
+    template: Template, name: str, ways: set[Way]
+) -> None:
     told = {}
-    for each in template.properties("Bucket")["NotificationConfiguration"]["QueueConfigurations"]:
+    for each in template.properties(name)["NotificationConfiguration"]["QueueConfigurations"]:
         (rule,) = each["Filter"]["S3Key"]["Rules"]
         assert (each["Event"], rule["Name"]) == ("s3:ObjectCreated:*", "prefix")
         told[rule["Value"]] = text(each["Queue"])
     # Of what is streamed, `ingest` gives its client a receipt.
-    assert told == dict.fromkeys((f"{Way.DIRECT}/", f"{Way.PRESIGNED}/"), "${UploadQueue.Arn}")
+    uploaded = {prefix for prefix, queue in told.items() if queue == "${UploadQueue.Arn}"}
+    assert uploaded == {f"{way}/" for way in ways}
     # S3 tries the queue when the notification is made.
-    assert template.resources["Bucket"]["DependsOn"] == "UploadQueuePolicy"
+    assert "UploadQueuePolicy" in template.resources[name]["DependsOn"]
     (statement,) = template.properties("UploadQueuePolicy")["PolicyDocument"]["Statement"]
     assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+def test_events_tell_of_documents_of_jobs_in_the_default_store(template: Template) -> None:
+    told = {
+        text(each["Filter"]["S3Key"]["Rules"][0]["Value"]): name
+        for name in BUCKETS
+        for each in template.properties(name)["NotificationConfiguration"]["QueueConfigurations"]
+        if text(each["Queue"]) == "${CopyQueue.Arn}"
+    }
+    assert told == {DOCUMENT_PREFIX: "Bucket"}
+    assert "CopyQueuePolicy" in template.resources["Bucket"]["DependsOn"]
+    (statement,) = template.properties("CopyQueuePolicy")["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert text(statement["Resource"]) == "${CopyQueue.Arn}"
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+def test_a_copy_that_has_failed_for_good_raises_an_alarm_that_may_tell_a_topic(template: Template) -> None:
+    (alarm,) = template.of_type("AWS::CloudWatch::Alarm").values()
+    properties = alarm["Properties"]
+    (dimension,) = properties["Dimensions"]
+    assert (properties["Namespace"], properties["MetricName"]) == (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+    )
+    assert (dimension["Name"], text(dimension["Value"])) == ("QueueName", "${CopyDeadLetterQueue.QueueName}")
+    # One message is one too many, and no news is good news.
+    assert (properties["ComparisonOperator"], properties["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert (properties["Statistic"], properties["EvaluationPeriods"]) == ("Maximum", 1)
+    assert properties["TreatMissingData"] == "notBreaching"
+    dead = template.properties("CopyQueue")["RedrivePolicy"]["deadLetterTargetArn"]
+    assert text(dead) == "${CopyDeadLetterQueue.Arn}"
+    told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    assert properties["AlarmActions"] == properties["OKActions"] == told
+    assert template.document["Parameters"]["AlarmTopicArn"]["Default"] == ""
+
+
+@pytest.mark.parametrize(
+    ("arn", "may_be"),
+    [
+        ("", True),
+        ("arn:aws:sns:eu-central-1:123456789012:alarms", True),
+        ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:On_Call-1", True),
+        ("arn:aws:sqs:eu-central-1:123456789012:alarms", False),
+        ("alarms", False),
+        ("arn:aws:sns:eu-central-1:1:alarms", False),
+    ],
+)
+def test_topic_of_alarms_is_given_by_its_arn(template: Template, arn: str, *, may_be: bool) -> None:
+    pattern = template.document["Parameters"]["AlarmTopicArn"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, arn)) is may_be
 
 
 def _behaviours(template: Template) -> dict[str, dict[str, Any]]:
@@ -485,7 +635,7 @@ def test_secrets_are_made_once_and_looked_after_every_day(template: Template) ->
 def test_what_was_abandoned_is_gone_within_a_day(template: Template) -> None:
     rule = template.properties("SweepSchedule")
     assert rule["State"] == "ENABLED"
-    found = re.fullmatch(r"rate\((\d+) hours\)", rule["ScheduleExpression"])
+    found = re.fullmatch(r"rate\((\d+) hours?\)", rule["ScheduleExpression"])
     assert found is not None
     assert SESSION_LIFETIME + timedelta(hours=int(found[1])) <= timedelta(days=1)
 

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from moorage.adapters.dynamodb.image_rows import edited_image
-from moorage.domain.blobs import Way
+from moorage.domain.blobs import COPIES, Way
 from moorage.domain.digests import Digest
 from moorage.domain.images import ImageRecord
+from moorage.domain.jobs import DOCUMENT_PREFIX
 from moorage.domain.names import Repository
-from moorage.services.manifests import MANIFEST_PREFIX
+from moorage.services.manifest_writes import MANIFEST_PREFIX
 from moorage.services.uploads import CHUNK_PREFIX
 from tests.template.document import Statement, Template, load, text, texts
 
@@ -183,45 +184,102 @@ def allowed(template: Template, folder: str, service: str) -> dict[str, set[str]
 
 
 def objects(*prefixes: str) -> set[str]:
-    return {f"${{Bucket.Arn}}/{prefix}*" for prefix in prefixes}
+    """In either store; what the front door stores is in the default one only."""
+    default = {f"${{Bucket.Arn}}/{prefix}*" for prefix in prefixes}
+    return default | {f"${{SecondBucket.Arn}}/{prefix}*" for prefix in prefixes if prefix != DIRECT}
 
 
 API, DIRECT, PRESIGNED, STREAM = (f"{way}/" for way in (Way.API, Way.DIRECT, Way.PRESIGNED, Way.STREAM))
-BUCKET = {"${Bucket.Arn}"}
+COPY = f"{COPIES}/"
+BUCKETS = {"${Bucket.Arn}", "${SecondBucket.Arn}"}
+DOCUMENTS = {f"${{Bucket.Arn}}/{DOCUMENT_PREFIX}*"}
+
+
+def test_rights_on_the_second_bucket_stand_under_its_condition(template: Template) -> None:
+    """Without it they would name a bucket that is not there."""
+    statements = [each for each in template.statements() if each.resource != "SecondBucketPolicy"]
+    conditional = []
+    for statement in statements:
+        targets = statement.body["Resource"]
+        for target in targets if isinstance(targets, list) else [targets]:
+            if "SecondBucket" in str(target):
+                assert target["Fn::If"][0] == "HasSecondStore", statement
+                assert target["Fn::If"][2] == {"Ref": "AWS::NoValue"}, statement
+                conditional.append(statement.resource)
+    assert {"RegistryRole", "ManagementRole", "UploadFinalizerRole", "SweeperRole", "IngestRole"} <= {
+        *conditional
+    }
 
 
 def test_rights_on_the_bucket_are_those_of_a_registry_that_removes_no_blob(template: Template) -> None:
     written = objects(API, CHUNK_PREFIX, MANIFEST_PREFIX, PRESIGNED)
     assert allowed(template, "registry", "s3") == {
-        "GetObject": written | objects(DIRECT, STREAM),
+        "GetObject": written | objects(COPY, DIRECT, STREAM),
         "PutObject": written,
         "AbortMultipartUpload": objects(PRESIGNED),
         "ListMultipartUploadParts": objects(PRESIGNED),
         "DeleteObject": objects(CHUNK_PREFIX),
-        "ListBucket": BUCKET,
+        "ListBucket": BUCKETS,
     }
     assert allowed(template, "token", "s3") == allowed(template, "secrets", "s3") == {}
 
 
-def test_management_reads_what_it_shows_of_images_and_stores_nothing(template: Template) -> None:
+def test_management_reads_what_it_shows_of_images_and_stores_documents_of_jobs(template: Template) -> None:
     assert allowed(template, "management", "s3") == {
-        "GetObject": objects(API, DIRECT, MANIFEST_PREFIX, PRESIGNED),
-        "ListBucket": BUCKET,
+        "GetObject": objects(API, COPY, DIRECT, MANIFEST_PREFIX, PRESIGNED, STREAM),
+        "PutObject": DOCUMENTS,
+        "ListBucket": BUCKETS,
     }
 
 
-def test_finalizer_and_sweeper_store_nothing_and_remove_no_manifest(template: Template) -> None:
+def test_copies_read_all_blobs_and_store_and_remove_copies_alone(template: Template) -> None:
+    copies = objects(COPY)
+    assert allowed(template, "copy_worker", "s3") == {
+        "GetObject": objects(API, COPY, DIRECT, MANIFEST_PREFIX, PRESIGNED, STREAM),
+        "PutObject": copies | objects(MANIFEST_PREFIX) | DOCUMENTS,
+        "AbortMultipartUpload": copies,
+        "ListMultipartUploadParts": copies,
+        "DeleteObject": copies,
+        "ListBucket": BUCKETS,
+        "ListBucketMultipartUploads": BUCKETS,
+    }
+    assert allowed(template, "copy_worker", "sqs").keys() == {
+        "ChangeMessageVisibility",
+        "DeleteMessage",
+        "GetQueueAttributes",
+        "ReceiveMessage",
+    }
+
+
+@pytest.mark.parametrize("folder", ["registry", "token", "ingest", "upload_finalizer", "secrets"])
+def test_nobody_else_starts_a_job(template: Template, folder: str) -> None:
+    assert not allowed(template, folder, "s3").get("PutObject", set()) & DOCUMENTS
+    if folder != "ingest":
+        assert [row for row in JOB_ROWS if writers(template, row).get(folder)] == []
+
+
+def test_of_a_job_its_worker_writes_the_state_and_management_all(template: Template) -> None:
+    made = {"BatchWriteItem", "PutItem", "UpdateItem"}
+    assert writers(template, JOB_ROWS[0]) == {"management": made, "copy_worker": {"UpdateItem"}}
+    for row in JOB_ROWS[1:]:
+        assert writers(template, row) == {"management": made}
+
+
+def test_finalizer_stores_nothing_sweeper_documents_of_jobs_and_both_remove_no_manifest(
+    template: Template,
+) -> None:
     assert allowed(template, "upload_finalizer", "s3") == {
         "GetObject": objects(DIRECT, PRESIGNED),
         "DeleteObject": objects(DIRECT, PRESIGNED),
-        "ListBucket": BUCKET,
+        "ListBucket": BUCKETS,
     }
     # It asks by a LIST whether an object is there: a HEAD would need the right to read it.
     assert allowed(template, "sweeper", "s3") == {
+        "PutObject": DOCUMENTS,
         "DeleteObject": objects(API, CHUNK_PREFIX, DIRECT, PRESIGNED, STREAM),
         "AbortMultipartUpload": objects(PRESIGNED, STREAM),
-        "ListBucket": BUCKET,
-        "ListBucketMultipartUploads": BUCKET,
+        "ListBucket": BUCKETS,
+        "ListBucketMultipartUploads": BUCKETS,
     }
 
 
@@ -244,7 +302,8 @@ def test_secrets_alone_writes_the_keys_that_the_front_door_knows(template: Templ
     assert set(map(str, rights.values())) == {"{}"}
 
 
-FOLDERS = ("registry", "token", "management", "upload_finalizer", "sweeper", "secrets")
+FOLDERS = ("registry", "token", "management", "upload_finalizer", "copy_worker", "sweeper", "secrets")
+JOB_ROWS = ("JOB#0123456789abcdef0123456789abcdef", "JOBS#demo", "JOBREQUEST#/org/demo/user/x")
 WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")
 TRUST = {
     "KEY#some-id": {"token": {"UpdateItem"}, "management": {"DeleteItem", "PutItem", "UpdateItem"}},
@@ -316,6 +375,7 @@ def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None
         "KeyUse": ({"UpdateItem"}, ["KEY#*"]),
         "Decisions": ({"BatchGetItem"}, ["ORG#*", "PRINCIPAL#*"]),
         "Groups": ({"Query"}, ["PRINCIPAL#*"]),
+        "Verification": ({"Query"}, ["SIGNINGKEY"]),
         "Records": ({"GetItem"}, ["ORG#*"]),
     }
     assert rows["secrets"] == {
@@ -336,6 +396,17 @@ def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None
         "Newest": ({"Query"}, ["REPO#*"]),
         "Verification": ({"Query"}, ["SIGNINGKEY"]),
         "Bootstrap": ({"GetItem"}, ["BOOTSTRAP"]),
+        "Jobs": (
+            {"BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem"},
+            ["JOB#*", "JOBS#*", "JOBREQUEST#*"],
+        ),
+    }
+    assert rows["copy_worker"] == {
+        "Jobs": ({"GetItem", "UpdateItem"}, ["JOB#*"]),
+        "Content": (every | {"BatchWriteItem"}, ["REPO#*", "REFERRERS#*", "OBJECT#*", "ORGBLOB#*"]),
+        "Repositories": rows["registry"]["Repositories"],
+        "Decisions": rows["registry"]["Decisions"],
+        "Groups": rows["token"]["Groups"],
     }
     assert rows["upload_finalizer"] == {
         "Content": (
@@ -345,7 +416,8 @@ def test_each_function_has_the_rows_that_it_is_about(template: Template) -> None
         "Repositories": ({"ConditionCheckItem", "GetItem"}, ["ORG#*", "REPOSITORYID#*"]),
     }
     assert rows["sweeper"] == {
-        "Expired": ({"Query"}, ["SESSION#*"]),
+        "Overdue": ({"Query"}, ["SESSION#*", "JOB#*"]),
+        "Jobs": ({"GetItem"}, ["JOB#*"]),
         "Sessions": ({"DeleteItem", "GetItem", "UpdateItem"}, ["REPO#*"]),
         "Objects": ({"DeleteItem", "GetItem", "Query"}, ["OBJECT#*"]),
     }

@@ -83,6 +83,10 @@ class _Wrapped:
         self._target = target
         self._faults = faults
 
+    def __getitem__(self, name: str) -> Any:
+        """One of several that ``target`` holds: no call, for nothing is asked of it yet."""
+        return _Wrapped(self._target[name], self._faults)
+
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._target, name)
 

@@ -7,16 +7,18 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from moorage.adapters.memory import MemoryStorage, MemoryTable
+from moorage.adapters.memory import MemoryStores, MemoryTable
 from moorage.bootstrap import registry, sweeper, upload_finalizer
-from moorage.domain.blobs import ObjectState, StoredObject, Way, object_key
+from moorage.domain.blobs import DEFAULT_STORE, ObjectState, StoredObject, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.manifests import OCI_MANIFEST
 from moorage.domain.names import Repository
 from moorage.domain.principals import SUPERUSERS
 from moorage.domain.sessions import SessionState, UploadSession
+from moorage.ports import ObjectPlace
 from moorage.services.accounts import AccountAdministration
-from tests.protocol.world import Clock, UploadKeys
+from moorage.services.finalizing import Outcome
+from tests.protocol.world import SECOND, Clock, UploadKeys
 from tests.unit.faults import Faults
 
 APP, SIDE, FOREIGN = Repository("demo", "app"), Repository("demo", "side"), Repository("other", "app")
@@ -26,17 +28,21 @@ CONFIG, CONTENT = b"{}", b"layer" * 100
 
 
 class Store:
-    """The services, and what lies below them."""
+    """The services, and what lies below them. ``home`` is the store that the organisation ``demo`` lives in;
+    ``other`` lives in the default one.
+    """
 
-    def __init__(self) -> None:
-        self.clock, self.table, self.storage, self.faults = Clock(), MemoryTable(), MemoryStorage(), Faults()
-        table, storage = self.faults.wrap(self.table), self.faults.wrap(self.storage)
-        self.services = registry.assemble(table, storage, self.clock, upload_keys=UploadKeys())
-        self.finalizing = upload_finalizer.assemble(table, storage, self.clock)
-        self.sweeping = sweeper.assemble(table, storage, self.clock)
-        administration = AccountAdministration(self.table, self.clock)
-        for org in ("demo", "other"):
-            administration.create_organisation(org)
+    def __init__(self, home: str = DEFAULT_STORE) -> None:
+        self.clock, self.table, self.faults = Clock(), MemoryTable(), Faults()
+        self.stores = MemoryStores(SECOND)
+        self.home, self.storage = home, self.stores[home]
+        table, stores = self.faults.wrap(self.table), self.faults.wrap(self.stores)
+        self.services = registry.assemble(table, stores, self.clock, upload_keys=UploadKeys())
+        self.finalizing = upload_finalizer.assemble(table, stores, self.clock)
+        self.sweeping = sweeper.assemble(table, stores, self.clock)
+        administration = AccountAdministration(self.table, self.clock, self.stores.names())
+        for org, lives_in in (("demo", home), ("other", DEFAULT_STORE)):
+            administration.create_organisation(org, lives_in)
             administration.create_service_account(org, "admin", groups=[SUPERUSERS])
         self.uploads, self.blobs = self.services.uploads, self.services.blobs
         self.manifests, self.referrers = self.services.manifests, self.services.referrers
@@ -60,7 +66,7 @@ class Store:
         """An open session of a way, for ``content`` if it has to be announced."""
         who = WHO if repository.org == "demo" else STRANGER
         if way is not Way.PRESIGNED:
-            return self.uploads.start(repository, who, way=way)
+            return self.uploads.start(repository, who, ways=(way,))
         digest = digest or Digest.of(content)
         return self.presigned.begin(repository, who, digest, len(content), None).session
 
@@ -91,8 +97,13 @@ class Store:
     ) -> str:
         """An object under a session's key for ``digest``, as the client of it can store one. The key."""
         key = object_key(way or session.way, session.repository_id, digest, session.id)
-        (self.storage.put_without_checksum if unproven else self.storage.put)(key, content)
+        storage = self.stores[session.store]
+        (storage.put_without_checksum if unproven else storage.put)(key, content)
         return key
+
+    def finalize(self, key: str) -> Outcome:
+        """What comes of the event of an object in the store that ``demo`` lives in."""
+        return self.finalizing.finalize(ObjectPlace(self.home, key))
 
     def session_of(self, key: str, repository: Repository = APP) -> UploadSession | None:
         """The session that has stored an object."""
@@ -121,7 +132,8 @@ class Store:
 
     def unrecorded(self) -> list[str]:
         """Keys of uploaded objects that have no row: nobody has linked them."""
-        found = [key for way in Way for key in self.storage.list_keys(f"{way}/", 10**6)]
+        stores = [self.stores[name] for name in self.stores.names()]
+        found = [key for way in Way for store in stores for key in store.list_keys(f"{way}/", 10**6)]
         return [key for key in found if self.table.find_object(key) is None]
 
     def holds(self, repository: Repository, digest: Digest) -> bool:
@@ -130,7 +142,7 @@ class Store:
 
     def content(self, repository: Repository, digest: Digest) -> bytes | None:
         link = self.table.find_link(repository, digest)
-        return b"".join(self.storage.read(link.key) or ()) if link else None
+        return b"".join(self.stores[link.store].read(link.key) or ()) if link else None
 
     def check(self) -> None:
         """What holds at every moment, after any crash: all that a reader can see is whole and true."""
@@ -138,14 +150,17 @@ class Store:
             assert (link.repository, link.digest) == (repository, digest)
             stored = self.table.find_object(link.key)
             assert stored is not None
-            content = b"".join(self.storage.read(link.key) or ())
+            content = b"".join(self.stores[link.store].read(link.key) or ())
+            assert link.store == stored.store
             assert digest.matches(content)
             assert link.size == stored.size == len(content)
             assert stored.sha256 == hashlib.sha256(content).hexdigest()
             assert (repository, digest) in self.table.references(link.key, 100)
             repository_id = link.key.split("/")[2]
             owner = [record for record in self.table._repositories.values() if record.id == repository_id]
-            assert [record.repository.org for record in owner] == [repository.org]
+            assert [(record.repository.org, record.store) for record in owner] == [
+                (repository.org, link.store)
+            ]
         for (repository, digest), record in self.table._manifests.items():
             content = self.manifests.content(record)
             assert digest.matches(content)
@@ -159,7 +174,8 @@ class Store:
         for session in self.table._sessions.values():
             assert (session.state is SessionState.CLOSED) == (session.digest is not None)
             if session.state is SessionState.OPEN:
-                assert all(self.storage.head(chunk.key) is not None for chunk in session.chunks)
+                storage = self.stores[session.store]
+                assert all(storage.head(chunk.key) is not None for chunk in session.chunks)
 
 
 def image(*layers: tuple[Digest, bytes], **more: Any) -> bytes:

@@ -85,7 +85,7 @@ def settle_direct(store: Store) -> object:
 
 def finalize(store: Store) -> object:
     key = store.leave(CONTENT, way=Way.PRESIGNED, unproven=True)
-    return store.finalizing.finalize(key)
+    return store.finalize(key)
 
 
 @pytest.mark.parametrize("prepare", [known_and_unlinked, known_and_linked])

@@ -53,7 +53,7 @@ def test_an_event_links_the_object_and_closes_its_session(
     store: Store, way: Way, unproven: bool, digest: Digest
 ) -> None:
     key = store.leave(CONTENT, digest, way=way, unproven=unproven)
-    assert store.finalizing.finalize(key) is Outcome.LINKED
+    assert store.finalize(key) is Outcome.LINKED
     assert store.content(APP, digest) == CONTENT
     session = store.session_of(key)
     assert session is not None
@@ -68,9 +68,9 @@ def test_events_before_and_after_the_manifest_come_to_the_same_end(
     store: Store, way: Way, before: int, after: int
 ) -> None:
     key = store.leave(CONTENT, way=way)
-    outcomes = [store.finalizing.finalize(key) for _ in range(before)]
+    outcomes = [store.finalize(key) for _ in range(before)]
     store.manifests.push(APP, WHO, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1")
-    outcomes += [store.finalizing.finalize(key) for _ in range(after)]
+    outcomes += [store.finalize(key) for _ in range(after)]
     assert found(store) == key
     # The session is closed by the first, whoever that is; the later ones find a row and leave it alone.
     linked = [Outcome.LINKED] if before else []
@@ -85,12 +85,12 @@ def test_events_of_two_objects_of_one_digest_in_any_order_leave_one(store: Store
             content = b"%d %s" % (order, repository.name.encode())
             keys = [store.leave(content, way=way), store.leave(content, repository=repository, way=way)]
             first, second = keys[::order]
-            assert store.finalizing.finalize(first) is Outcome.LINKED
-            assert store.finalizing.finalize(second) is Outcome.REMOVED
+            assert store.finalize(first) is Outcome.LINKED
+            assert store.finalize(second) is Outcome.REMOVED
             assert gone(store, second)
             assert store.holds(repository, Digest.of(content))
-            assert store.finalizing.finalize(first) is Outcome.KEPT
-            assert store.finalizing.finalize(second) is Outcome.REMOVED
+            assert store.finalize(first) is Outcome.KEPT
+            assert store.finalize(second) is Outcome.REMOVED
 
 
 @by_all_ways
@@ -104,7 +104,7 @@ def test_what_a_session_that_has_ended_has_stored_is_removed(
     assert session is not None
     store.end(session, end)
     ended = store.session_of(key)
-    assert [store.finalizing.finalize(key) for _ in range(times)] == [Outcome.REMOVED] * times
+    assert [store.finalize(key) for _ in range(times)] == [Outcome.REMOVED] * times
     assert gone(store, key)
     assert store.session_of(key) == ended
     assert not store.holds(APP, DIGEST)
@@ -118,7 +118,7 @@ def test_what_no_session_has_stored_is_removed(store: Store, way: Way) -> None:
     for repository_id in (record.id, "0" * 32):
         key = object_key(way, repository_id, DIGEST, "1" * 32)
         store.storage.put(key, CONTENT)
-        assert store.finalizing.finalize(key) is Outcome.REMOVED
+        assert store.finalize(key) is Outcome.REMOVED
         assert gone(store, key)
 
 
@@ -127,9 +127,9 @@ def test_an_object_that_is_gone_is_absent_and_its_session_goes_on(store: Store, 
     session = store.begin(way)
     key = object_key(way, session.repository_id, DIGEST, session.id)
     for _ in range(2):
-        assert store.finalizing.finalize(key) is Outcome.ABSENT
+        assert store.finalize(key) is Outcome.ABSENT
     store.put(session, DIGEST, CONTENT)
-    assert store.finalizing.finalize(key) is Outcome.LINKED
+    assert store.finalize(key) is Outcome.LINKED
 
 
 @by_all_ways
@@ -138,7 +138,7 @@ def test_a_session_that_is_over_and_not_yet_swept_is_linked_or_swept_never_half(
 ) -> None:
     key = store.leave(CONTENT, way=way)
     store.clock.advance(SESSION_LIFETIME + timedelta(seconds=1))
-    assert store.finalizing.finalize(key) is Outcome.LINKED
+    assert store.finalize(key) is Outcome.LINKED
     store.sweeping.sweep()
     assert store.content(APP, DIGEST) == CONTENT
 
@@ -172,7 +172,7 @@ FOREIGN_KEYS = [
 def test_a_key_that_no_upload_stores_under_is_left_alone_without_a_question(store: Store, key: str) -> None:
     store.storage.put(key, CONTENT)
     store.faults.calls.clear()
-    assert store.finalizing.finalize(key) is Outcome.FOREIGN
+    assert store.finalize(key) is Outcome.FOREIGN
     assert store.faults.calls == []
     assert store.storage.head(key) is not None
 
@@ -208,7 +208,7 @@ def test_other_content_is_removed_and_fails_its_session(
     store: Store, way: Way, digest: Digest, content: bytes, unproven: bool
 ) -> None:
     key = store.leave(content, digest, way=way, unproven=unproven)
-    assert store.finalizing.finalize(key) is Outcome.MISMATCHED
+    assert store.finalize(key) is Outcome.MISMATCHED
     assert gone(store, key)
     session = store.session_of(key)
     assert session is not None
@@ -216,11 +216,11 @@ def test_other_content_is_removed_and_fails_its_session(
     assert "does not have that digest" in (session.failure or "")
     # Nothing can follow: neither the right content by this session, nor the event again.
     store.put(session, digest, CONTENT)
-    assert store.finalizing.finalize(key) is Outcome.REMOVED
+    assert store.finalize(key) is Outcome.REMOVED
     assert not store.holds(APP, digest)
     # A new session brings it.
     fresh = store.leave(CONTENT, digest, way=way)
-    assert store.finalizing.finalize(fresh) is Outcome.LINKED
+    assert store.finalize(fresh) is Outcome.LINKED
     assert store.content(APP, digest) == CONTENT
 
 
@@ -229,7 +229,7 @@ def test_other_content_for_what_the_organisation_has_gives_no_link_to_it(store: 
     """Who names a digest has not shown its bytes."""
     store.push(SIDE, CONTENT)
     key = store.leave(b"not the bytes", DIGEST, way=way, unproven=True)
-    assert store.finalizing.finalize(key) is Outcome.MISMATCHED
+    assert store.finalize(key) is Outcome.MISMATCHED
     assert not store.holds(APP, DIGEST)
     assert store.content(SIDE, DIGEST) == CONTENT
 
@@ -239,12 +239,12 @@ def test_without_a_checksum_an_object_of_any_size_is_read_to_its_end(store: Stor
     digest = Digest.of(content)
     key = store.leave(content, digest, way=Way.PRESIGNED, unproven=True)
     store.faults.calls.clear()
-    assert store.finalizing.finalize(key) is Outcome.LINKED
+    assert store.finalize(key) is Outcome.LINKED
     assert store.faults.calls.count("read_range") == 9
     torn = bytearray(content)
     torn[-1] = 1
     other = store.leave(bytes(torn), digest, way=Way.PRESIGNED, unproven=True)
-    assert store.finalizing.finalize(other) is Outcome.MISMATCHED
+    assert store.finalize(other) is Outcome.MISMATCHED
     assert found(store, digest) == key
 
 
@@ -257,11 +257,11 @@ def test_an_object_with_a_row_is_never_removed(
 ) -> None:
     """A blob that was deleted has a row without a link: it is the collector's."""
     key = store.leave(CONTENT, way=way)
-    store.finalizing.finalize(key)
+    store.finalize(key)
     if deleted:
         store.deletions.blob(APP, DIGEST)
     live(store, key, state)
-    assert store.finalizing.finalize(key) is Outcome.KEPT
+    assert store.finalize(key) is Outcome.KEPT
     assert store.storage.head(key) is not None
     if deleted:
         with pytest.raises(BlobUnknown):
@@ -273,7 +273,7 @@ def test_a_deleted_blob_does_not_come_back_with_a_late_event(store: Store, way: 
     key = store.leave(CONTENT, way=way)
     store.blobs.find(APP, DIGEST)
     store.deletions.blob(APP, DIGEST)
-    assert store.finalizing.finalize(key) is Outcome.KEPT
+    assert store.finalize(key) is Outcome.KEPT
     with pytest.raises(BlobUnknown):
         store.blobs.find(APP, DIGEST)
 
@@ -333,17 +333,17 @@ def test_an_event_that_dies_at_any_call_comes_again_and_ends_the_same(case: Case
         key = case.prepare(store)
         with store.faults.failing(at=at, lost=lost):
             try:
-                store.finalizing.finalize(key)
+                store.finalize(key)
             except Unavailable:
                 pass
             else:
                 break
         store.check()
-        store.finalizing.finalize(key)
+        store.finalize(key)
         store.check()
         assert case.ends(store, key), store.faults.calls
         # Once more: SQS delivers at least once.
-        store.finalizing.finalize(key)
+        store.finalize(key)
         assert case.ends(store, key)
         at += 1
     assert case.ends(store, key)
@@ -356,7 +356,7 @@ def test_an_event_that_dies_again_and_again_comes_to_an_end(case: Case) -> None:
     key = case.prepare(store)
     for attempt in range(100):
         with store.faults.failing(at=attempt, lost=attempt % 2 == 1), suppress(Unavailable):
-            store.finalizing.finalize(key)
+            store.finalize(key)
             break
         store.check()
     assert case.ends(store, key)
@@ -390,7 +390,7 @@ def push_again(store: Store, _: str) -> object:
 
 
 def rival(store: Store, _: str) -> object:
-    return store.finalizing.finalize(store.leave(CONTENT, way=Way.DIRECT))
+    return store.finalize(store.leave(CONTENT, way=Way.DIRECT))
 
 
 Action = Callable[[Store, str], Any]
@@ -400,7 +400,7 @@ ACTIONS: dict[str, Action] = {
         APP, WHO, image((DIGEST, CONTENT)), OCI_MANIFEST, "v1"
     ),
     "a mount": lambda store, _: store.blobs.mount(SIDE, WHO, DIGEST, APP),
-    "the event": lambda store, key: store.finalizing.finalize(key),
+    "the event": lambda store, key: store.finalize(key),
     "a delete": lambda store, _: store.deletions.blob(APP, DIGEST),
     "a cancellation": cancel,
     "a sweep": sweep,
@@ -438,7 +438,7 @@ def test_whatever_comes_between_any_two_calls_nothing_linked_is_lost_and_nothing
             assert store.content(APP, DIGEST) == CONTENT, (at, store.faults.calls)
         # In the end every event comes, and every session is over.
         for left in [stored for way in Way for stored in store.storage.list_keys(f"{way}/", 100)]:
-            store.finalizing.finalize(left)
+            store.finalize(left)
         sweep(store, key)
         store.check()
         assert store.unrecorded() == []
@@ -505,7 +505,7 @@ class Traffic(RuleBasedStateMachine):
             self.lost.add(key)
             return
         may_link = content is not None and (self.possible(place, content) or (place, content) in self.held)
-        outcome = self.store.finalizing.finalize(key)
+        outcome = self.store.finalize(key)
         self.pending.discard(key)
         if outcome is Outcome.LINKED:
             assert may_link
@@ -600,14 +600,14 @@ class Traffic(RuleBasedStateMachine):
     def teardown(self) -> None:
         """All events come at last, but for those that were lost, and all sessions end."""
         for key in self.pending - self.lost:
-            self.store.finalizing.finalize(key)
+            self.store.finalize(key)
         self.store.clock.advance(SESSION_LIFETIME + sweeping._GRACE + timedelta(seconds=1))
         self.store.sweeping.sweep()
         left = set(self.store.unrecorded())
         # An object whose event was lost after its session had ended is all that may be left.
         assert left <= self.lost
         for key in left:
-            assert self.store.finalizing.finalize(key) is Outcome.REMOVED
+            assert self.store.finalize(key) is Outcome.REMOVED
         self.whole()
 
 

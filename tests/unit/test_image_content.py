@@ -28,7 +28,7 @@ def store():
 
 @pytest.fixture
 def contents(store):
-    return ImageContents(store.table, store.table, store.storage)
+    return ImageContents(store.table, store.table, store.stores)
 
 
 def described(content: bytes, media_type: str, **more: Any) -> dict[str, Any]:

@@ -409,7 +409,7 @@ def test_parts_of_other_content_fail_the_upload_and_it_says_why(store: Store, di
     with pytest.raises(BlobUploadUnknown):
         store.presigned.abort(APP, WHO, upload.session.id)
     # The store's event takes the object away; the same content comes by a new upload.
-    assert store.finalizing.finalize(where(upload)[0]) is Outcome.REMOVED
+    assert store.finalize(where(upload)[0]) is Outcome.REMOVED
     again = begin(store, SMALL, digest)
     put_parts(store, again, SMALL)
     assert complete(store, again).state is State.LINKED
@@ -447,11 +447,11 @@ def test_what_is_long_is_being_verified_until_the_finalizer_has_read_it(
     assert not {"read", "read_range"} & set(store.faults.calls)
     assert not store.holds(APP, Digest.of(content))
     if right:
-        assert store.finalizing.finalize(where(upload)[0]) is Outcome.LINKED
+        assert store.finalize(where(upload)[0]) is Outcome.LINKED
         assert complete(store, upload).state is State.LINKED
         assert find(store, upload).state is State.LINKED
     else:
-        assert store.finalizing.finalize(where(upload)[0]) is Outcome.MISMATCHED
+        assert store.finalize(where(upload)[0]) is Outcome.MISMATCHED
         assert find(store, upload).state is State.FAILED
         with pytest.raises(DigestMismatch, match="digest"):
             complete(store, upload)
@@ -488,7 +488,7 @@ def test_an_event_that_is_faster_than_the_completion_is_no_different(
         )
     else:
         store.storage.put(key, SMALL)
-    assert store.finalizing.finalize(key) is Outcome.LINKED
+    assert store.finalize(key) is Outcome.LINKED
     assert find(store, upload).state is State.LINKED
     assert complete(store, upload).state is State.LINKED
     with pytest.raises(BlobUploadUnknown):
@@ -504,7 +504,7 @@ def test_content_that_the_organisation_got_meanwhile_is_linked_to_that(store: St
     assert known is not None
     assert link is not None
     assert link.key == known.key
-    assert store.finalizing.finalize(where(upload)[0]) is Outcome.REMOVED
+    assert store.finalize(where(upload)[0]) is Outcome.REMOVED
 
 
 # ------------------------------------------------------------------ aborting
@@ -520,7 +520,7 @@ def test_an_upload_that_was_aborted_is_gone(store: Store, part_size: int | None)
         with pytest.raises(BlobUploadUnknown):
             getattr(store.presigned, call)(APP, WHO, upload.session.id)
     assert store.storage._uploads == {}
-    store.finalizing.finalize(where(upload)[0])
+    store.finalize(where(upload)[0])
     assert store.storage.list_keys("", 10) == []
     with pytest.raises(BlobUnknown):
         store.blobs.find(APP, Digest.of(SMALL))
@@ -532,7 +532,7 @@ def test_an_abort_after_the_parts_were_joined_leaves_nothing_either(store: Store
     with store.faults.failing(named="find_organisation_blob"), pytest.raises(Unavailable):
         complete(store, upload)
     store.presigned.abort(APP, WHO, upload.session.id)
-    assert store.finalizing.finalize(where(upload)[0]) is Outcome.REMOVED
+    assert store.finalize(where(upload)[0]) is Outcome.REMOVED
     assert store.storage.list_keys("", 10) == []
 
 

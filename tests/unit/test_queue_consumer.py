@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.errors import Throttled, Unavailable
-from moorage.web.queue import QueueConsumer, pause
+from moorage.web.queue import KEPT_SECONDS, MAX_DEFERRALS, Deferred, Message, QueueConsumer, pause
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -59,15 +59,24 @@ class Run:
     def __init__(self, queue_error: Exception | None = None) -> None:
         self.queue, self.log = Queue(queue_error), Log()
         self.processed: list[str] = []
-        self.consumer = QueueConsumer(self.process, self.queue, self.log)  # type: ignore[arg-type]
+        self.seconds = 0.0
+        self.consumer = QueueConsumer(self.process, self.queue, self.log, lambda: self.seconds)  # type: ignore[arg-type]
 
-    def process(self, body: str) -> None:
+    def process(self, message: Message) -> None:
+        body = message.body
         errors = {
             "down": Unavailable("down"),
             "slow": Throttled("slow"),
             "bad": ValueError("secret"),
             "odd": KeyError(),
+            "taken": Deferred(70),
+            "long and down": Unavailable("down"),
         }
+        if body.startswith("long"):
+            # As often as a worker says that it is there.
+            for _ in range(301):
+                message.keep()
+                self.seconds += 1
         if body in errors:
             raise errors[body]
         self.processed.append(body)
@@ -146,8 +155,8 @@ def test_the_event_that_sqs_sends_is_read() -> None:
     event = json.loads((EVENTS / "sqs-s3-events.json").read_text("utf-8"))
     bodies: list[str] = []
 
-    def process(body: str) -> None:
-        bodies.append(body)
+    def process(message: Message) -> None:
+        bodies.append(message.body)
         raise Unavailable("down")
 
     queue = Queue()
@@ -159,3 +168,54 @@ def test_the_event_that_sqs_sends_is_read() -> None:
     assert [receipt for receipt, _ in queue.handed_back] == [
         message["receiptHandle"] for message in event["Records"]
     ]
+
+
+# ------------------------------------------------------------------ what somebody else is at
+def test_a_message_whose_matter_is_in_other_hands_comes_again_when_they_ought_to_be_done() -> None:
+    for attempt in range(1, MAX_DEFERRALS + 1):
+        run = Run()
+        assert run.failures(messages("taken", "a", attempt=attempt)) == ["id-taken"]
+        assert run.queue.handed_back == [("receipt-taken", 70)]
+        assert run.processed == ["a"]
+
+
+@pytest.mark.parametrize("attempt", [MAX_DEFERRALS + 1, MAX_DEFERRALS + 2, 1000])
+def test_it_does_not_come_again_for_ever_and_never_ends_among_those_that_failed(attempt: int) -> None:
+    run = Run()
+    assert run.failures(messages("taken", attempt=attempt)) == []
+    assert run.queue.handed_back == []
+
+
+def test_it_is_no_failure_in_the_log() -> None:
+    run = Run()
+    run.failures(messages("taken"))
+    assert [level for level, _, _ in run.log.lines] == ["info"]
+
+
+# ------------------------------------------------------------------ while a message is processed
+def test_a_message_that_is_kept_is_seen_by_nobody_else_for_a_span_that_is_prolonged_now_and_then() -> None:
+    run = Run()
+    assert run.failures(messages("a", "long")) == []
+    assert run.queue.handed_back == [("receipt-long", KEPT_SECONDS)] * 8
+    assert run.seconds == 301
+
+
+def test_a_failure_is_handed_back_after_the_last_span() -> None:
+    run = Run()
+    assert run.failures(messages("long and down")) == ["id-long and down"]
+    assert [seconds for _, seconds in run.queue.handed_back] == [*[KEPT_SECONDS] * 8, pause(1)]
+
+
+def test_what_cannot_be_kept_from_others_is_processed_all_the_same() -> None:
+    run = Run(Unavailable("SQS is down"))
+    assert run.failures(messages("long")) == []
+    assert run.processed == ["long"]
+    assert [message for _, message, _ in run.log.lines] == ["message not handed back"] * 8
+
+
+def test_each_message_is_kept_for_itself() -> None:
+    run = Run()
+    told = messages("long", "long")
+    told["Records"][1]["receiptHandle"] = "other"
+    run.failures(told)
+    assert [receipt for receipt, _ in run.queue.handed_back] == ["receipt-long"] * 8 + ["other"] * 8

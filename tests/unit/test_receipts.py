@@ -50,6 +50,7 @@ def test_both_sides_write_and_read_the_same_paths(case: dict[str, Any]) -> None:
         expires,
         expires + SESSION_LIFETIME,
         way=Way.STREAM,
+        store=permission["store"],
     )
     uploads = fields_of(wanted["path"])[0]
     assert signed_path(uploads, session, key, expires - SIGNATURE_LIFETIME) == permission["path"]

@@ -1,4 +1,4 @@
-"""S3's notifications: which keys they name, and everything that is none."""
+"""S3's notifications: which objects they name, and everything that is none."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.web.s3_events import created_keys
+from moorage.web.s3_events import CreatedObject, created_objects
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -22,11 +22,22 @@ def body(*records: Any) -> str:
     return json.dumps({"Records": records})
 
 
+def created_keys(text: str) -> list[str]:
+    return [each.key for each in created_objects(text)]
+
+
 def test_the_event_of_an_upload_names_its_key() -> None:
     event = json.loads((EVENTS / "s3-object-created.json").read_text("utf-8"))
     (key,) = created_keys(json.dumps(event))
     assert key == event["Records"][0]["s3"]["object"]["key"]
     assert key.startswith(("direct/", "presigned/"))
+
+
+def test_an_object_is_named_with_its_bucket() -> None:
+    of_another = record("presigned/b")
+    of_another["s3"]["bucket"]["name"] = "another"
+    stored = created_objects(body(record("presigned/a"), of_another))
+    assert stored == [CreatedObject("b", "presigned/a"), CreatedObject("another", "presigned/b")]
 
 
 def test_the_events_that_come_through_the_queue_name_theirs() -> None:
@@ -100,6 +111,11 @@ BAD = [
     body({"eventName": "ObjectCreated:Put", "s3": {"object": {}}}),
     body({"eventName": "ObjectCreated:Put", "s3": {"object": {"size": 1}}}),
     *(body(record(key)) for key in ODD_KEYS),
+    body({"eventName": "ObjectCreated:Put", "s3": {"object": {"key": "a"}}}),
+    *(
+        body({"eventName": "ObjectCreated:Put", "s3": {"bucket": bucket, "object": {"key": "a"}}})
+        for bucket in (None, 7, "b", {}, {"name": None}, {"name": 7}, {"name": ["b"]})
+    ),
     # One bad record and the whole message is none: no half of it is done.
     body(record("good"), record(None)),
 ]
@@ -120,7 +136,7 @@ RECORD = st.fixed_dictionaries(
     {},
     optional={
         "eventName": st.just("ObjectCreated:Put") | JSON,
-        "s3": JSON | st.fixed_dictionaries({"object": JSON}),
+        "s3": JSON | st.fixed_dictionaries({"object": JSON, "bucket": JSON}),
     },
 )
 
@@ -130,7 +146,7 @@ RECORD = st.fixed_dictionaries(
 )
 def test_whatever_comes_it_is_keys_or_refused(content: Any) -> None:
     try:
-        keys = created_keys(json.dumps(content))
+        found = created_objects(json.dumps(content))
     except ValueError:
         return
-    assert all(isinstance(key, str) for key in keys)
+    assert all(type(value) is str for each in found for value in (each.bucket, each.key))

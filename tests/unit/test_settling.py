@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from moorage.adapters.memory import MemoryStorage, MemoryTable
+from moorage.adapters.memory import MemoryStores, MemoryTable
 from moorage.bootstrap import registry
 from moorage.domain.blobs import NAMED_BY_DIGEST, ObjectState, Way, object_key
 from moorage.domain.digests import Algorithm, Digest
@@ -82,7 +82,7 @@ def test_whenever_the_stores_event_comes_whoever_asks_gets_the_blob(
     while True:
         store = Store()
         key = store.leave(CONTENT, way=way)
-        with store.faults.interrupted(at, partial(store.finalizing.finalize, key)) as happened:
+        with store.faults.interrupted(at, partial(store.finalize, key)) as happened:
             assert ask(store)
         assert store.content(APP, DIGEST) == CONTENT
         store.check()
@@ -117,7 +117,7 @@ def test_what_lies_under_another_way_than_its_sessions_is_nobodys(
     session = store.begin(opened, APP, CONTENT)
     key = store.put(session, DIGEST, CONTENT, way=stored)
     refused(store)
-    assert store.finalizing.finalize(key) is Outcome.REMOVED
+    assert store.finalize(key) is Outcome.REMOVED
     # The session goes on as if nothing had been there.
     store.put(session, DIGEST, CONTENT)
     assert store.blobs.find(APP, DIGEST).key != key
@@ -127,7 +127,7 @@ def test_what_was_announced_is_the_only_thing_that_can_be_stored(store: Store) -
     session = store.begin(Way.PRESIGNED, APP, b"announced")
     key = store.put(session, DIGEST, CONTENT)
     refused(store)
-    assert store.finalizing.finalize(key) is Outcome.REMOVED
+    assert store.finalize(key) is Outcome.REMOVED
     good = store.put(session, Digest.of(b"announced"), b"announced")
     assert store.blobs.find(APP, Digest.of(b"announced")).key == good
 
@@ -178,7 +178,7 @@ def test_content_that_the_store_would_call_encoded_is_no_blob(store: Store, way:
     key = store.leave(CONTENT, way=way)
     store.storage.put_encoded(key, CONTENT, encoding)
     refused(store)
-    assert store.finalizing.finalize(key) is Outcome.MISMATCHED
+    assert store.finalize(key) is Outcome.MISMATCHED
     assert store.storage.head(key) is None
 
 
@@ -187,7 +187,7 @@ def test_content_of_another_length_than_announced_is_not_what_was_announced(stor
     session = store.presigned.begin(APP, WHO, DIGEST, size, None).session
     key = store.put(session, DIGEST, CONTENT)
     refused(store)
-    assert store.finalizing.finalize(key) is Outcome.MISMATCHED
+    assert store.finalize(key) is Outcome.MISMATCHED
     assert store.storage.head(key) is None
 
 
@@ -199,7 +199,7 @@ def test_a_blob_of_one_organisation_is_refused_in_a_manifest_of_another(
 ) -> None:
     key = store.leave(CONTENT, way=way)
     if timing == "after the event":
-        assert store.finalizing.finalize(key) is Outcome.LINKED
+        assert store.finalize(key) is Outcome.LINKED
     elif timing != "before the event":
         store.blobs.find(APP, DIGEST)
     if timing == "deleted":
@@ -238,7 +238,7 @@ def test_content_that_the_organisation_has_is_linked_to_the_object_it_has(
     assert link is not None
     assert link.key == known.key
     assert store.unrecorded() == [fresh]
-    assert store.finalizing.finalize(fresh) is Outcome.REMOVED
+    assert store.finalize(fresh) is Outcome.REMOVED
     assert store.content(APP, DIGEST) == CONTENT
 
 
@@ -293,7 +293,7 @@ def test_what_was_stored_for_a_repository_that_was_deleted_is_not_its_successors
     key = store.leave(CONTENT, way=way)
     make_anew(store)
     refused(store)
-    assert store.finalizing.finalize(key) is Outcome.REMOVED
+    assert store.finalize(key) is Outcome.REMOVED
     assert store.storage.head(key) is None
     refused(store)
 
@@ -339,7 +339,7 @@ def test_whenever_a_repository_is_made_anew_what_is_linked_is_there() -> None:
 
         def anew(store: Store = store, key: str = key) -> None:
             make_anew(store)
-            store.finalizing.finalize(key)
+            store.finalize(key)
 
         with store.faults.interrupted(at, anew) as happened, suppress(RegistryError):
             store.presigned.complete(APP, WHO, session.id)
@@ -419,15 +419,15 @@ def test_what_is_too_long_is_being_verified_until_the_finalizer_has_read_it(
                 push_manifest(store, DIGEST, *digests)
             assert caught.value.retry_after > 0
             assert not store.holds(APP, DIGEST)
-    assert store.finalizing.finalize(key) is Outcome.LINKED
+    assert store.finalize(key) is Outcome.LINKED
     push_manifest(store, DIGEST, *digests)
 
 
 def test_where_there_is_no_front_door_nothing_is_looked_for_below_direct() -> None:
-    faults, storage = Faults(), MemoryStorage()
+    faults, stores = Faults(), MemoryStores()
     table = MemoryTable()
     make_organisation(table, APP.org)
-    services = registry.assemble(table, faults.wrap(storage), Clock())
+    services = registry.assemble(table, faults.wrap(stores), Clock())
     services.uploads.start(APP, WHO)
     with pytest.raises(BlobUnknown):
         services.blobs.find(APP, DIGEST)
@@ -448,7 +448,7 @@ def test_a_blob_that_nobody_has_linked_yet_is_deleted_for_good(store: Store, way
     store.deletions.blob(APP, DIGEST)
     refused(store)
     for key in keys:
-        assert store.finalizing.finalize(key) in (Outcome.REMOVED, Outcome.KEPT)
+        assert store.finalize(key) in (Outcome.REMOVED, Outcome.KEPT)
     refused(store)
     with pytest.raises(RegistryError):
         store.deletions.blob(APP, DIGEST)
@@ -460,19 +460,23 @@ def test_the_largest_number_of_rivals_for_one_digest_hides_no_good_one(store: St
         store.leave(b"torn", DIGEST, way=Way.DIRECT, unproven=True)
     good = store.leave(CONTENT, way=Way.DIRECT)
     # More than one question looks at: the finalizer links what its event names, whatever lies beside it.
-    assert store.finalizing.finalize(good) is Outcome.LINKED
+    assert store.finalize(good) is Outcome.LINKED
     assert store.blobs.find(APP, DIGEST).key == good
 
 
 @asking
+@pytest.mark.parametrize("known", [False, True])
 def test_a_blob_that_the_finalizer_links_between_any_two_calls_of_a_request_is_there(
-    ask: Callable[[Store], object],
+    ask: Callable[[Store], object], known: bool
 ) -> None:
+    """Where the organisation knows the content, the object that was stored goes at once."""
     at = 0
     while True:
         store = Store()
+        if known:
+            store.push(SIDE, CONTENT)
         key = store.leave(CONTENT, way=Way.DIRECT)
-        with store.faults.interrupted(at, partial(store.finalizing.finalize, key)) as happened:
+        with store.faults.interrupted(at, partial(store.finalize, key)) as happened:
             assert ask(store)
         if not happened():
             break

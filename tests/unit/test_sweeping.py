@@ -220,7 +220,7 @@ def test_what_a_closed_session_has_stored_for_nothing_goes_with_its_event_or_the
     fresh = store.leave(CONTENT, way=way)
     assert store.blobs.find(APP, DIGEST).key == known
     if came == "before":
-        assert store.finalizing.finalize(fresh) is Outcome.REMOVED
+        assert store.finalize(fresh) is Outcome.REMOVED
     assert store.sweeping.sweep() == Swept()
     store.clock.advance(OVER)
     expected = Swept(sessions=1, objects=0 if came == "before" else 1)
@@ -229,7 +229,7 @@ def test_what_a_closed_session_has_stored_for_nothing_goes_with_its_event_or_the
     assert store.sweeping.sweep() == Swept()
     if came == "after":
         store.storage.put(fresh, CONTENT)
-        assert store.finalizing.finalize(fresh) is Outcome.REMOVED
+        assert store.finalize(fresh) is Outcome.REMOVED
     assert stored(store) == [known]
     assert store.content(APP, DIGEST) == store.content(SIDE, DIGEST) == CONTENT
     assert not [session for session in sessions(store) if session.way is way]
@@ -386,7 +386,7 @@ def test_what_arrives_after_the_sweep_is_removed_by_its_event(store: Store, way:
     key = store.put(session, DIGEST, CONTENT)
     with pytest.raises(BlobUnknown):
         store.blobs.find(APP, DIGEST)
-    assert store.finalizing.finalize(key) is Outcome.REMOVED
+    assert store.finalize(key) is Outcome.REMOVED
     assert stored(store) == []
 
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from moorage.domain.names import Repository
 from moorage.domain.sessions import SESSION_LIFETIME, UploadSession
 from moorage.domain.upload_paths import LONGEST_UPLOAD, SIGNATURE_LIFETIME, UploadKey, mac, signed_path
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 5, 4, 3, 2, 1, 999_999, tzinfo=UTC)
 KEY = UploadKey("b12", "0f" * 32)
 SESSION = UploadSession(
@@ -52,6 +54,24 @@ def test_the_path_of_a_streamed_upload_differs_in_its_way_and_in_the_method_of_i
     assert path == f"{signed}/{hmac_sha256(('0f' * 32).encode(), b'PATCH' + bytes([10]) + signed.encode())}"
 
 
+def test_the_path_of_a_streamed_upload_names_any_store_but_the_default_one() -> None:
+    session = replace(SESSION, way=Way.STREAM, store="second")
+    path = signed_path(UPLOADS, session, KEY, NOW)
+    end = 1777863721 + 2 * 3600
+    signed = f"/v2/demo/team/app/blobs/uploads/_stream/second/b12/{end}/{'1d' * 16}/{'5e' * 16}"
+    assert path == f"{signed}/{hmac_sha256(('0f' * 32).encode(), b'PATCH' + bytes([10]) + signed.encode())}"
+    assert "default" not in signed_path(UPLOADS, replace(session, store="default"), KEY, NOW)
+
+
+def test_the_front_door_knows_no_direct_path_into_another_store() -> None:
+    path = signed_path(UPLOADS, replace(SESSION, store="second"), KEY, NOW)
+    source = (ROOT / "functions" / "edge" / "upload_request.js").read_text("utf-8")
+    (pattern,) = re.findall(r"^var SIGNED = /\^(.*)\$/;$", source, re.MULTILINE)
+    accepted = re.compile(pattern.replace(r"\/", "/"))
+    assert accepted.fullmatch(signed_path(UPLOADS, SESSION, KEY, NOW))
+    assert not accepted.fullmatch(path)
+
+
 @given(st.text(), st.binary(min_size=1, max_size=100).map(bytes.hex))
 def test_a_mac_is_hmac_sha256_in_lower_case_hexadecimal(path: str, key: str) -> None:
     path = path.encode(errors="ignore").decode()
@@ -75,15 +95,19 @@ def test_another_key_session_repository_name_or_time_is_another_mac() -> None:
         end(key=UploadKey("b13", KEY.key)),
         end(now=NOW + timedelta(seconds=1)),
         end(uploads=UPLOADS.replace("team", "teams")),
+        end(replace(SESSION, way=Way.STREAM)),
+        end(replace(SESSION, way=Way.STREAM, store="second")),
+        end(replace(SESSION, way=Way.STREAM, store="third")),
     }
-    assert len(macs) == 7
+    assert len(macs) == 10
 
 
 def test_a_path_survives_what_clients_do_to_it() -> None:
     """They parse it as a URL, escape it anew and add a parameter."""
-    path = signed_path(UPLOADS, SESSION, KEY, NOW)
-    assert re.fullmatch("/[a-z0-9/_]+", path)
-    assert "//" not in path
+    for session in (SESSION, replace(SESSION, way=Way.STREAM, store="far-away")):
+        path = signed_path(UPLOADS, session, KEY, NOW)
+        assert re.fullmatch("/[-a-z0-9/_]+", path)
+        assert "//" not in path
 
 
 def test_no_signature_outlives_its_session_with_the_longest_upload_behind_it() -> None:

@@ -10,6 +10,7 @@ for (const { note, key, kid, now, permission, stored, receipt: expected } of cas
     const found = parsePermission(permission.path);
     assert.ok(found);
     assert.equal(found.kid, kid);
+    assert.equal(found.store, permission.store);
     assert.equal(found.expires, permission.expires);
     assert.equal(found.repositoryId, permission.repository_id);
     assert.equal(found.session, permission.session);
@@ -39,6 +40,25 @@ test('what is no permission', () => {
   }
   assert.ok(isStreamPath('/v2/acme/app/blobs/uploads/_stream/x'));
   assert.ok(!isStreamPath('/v2/acme/app/blobs/uploads/x'));
+});
+
+test('the MAC covers the store', () => {
+  for (const { permission, key: own } of cases.filter((/** @type {any} */ one) => one.permission.store !== 'default')) {
+    const { path: named, store } = permission;
+    for (const other of [`/_stream/third/`, '/_stream/default/', '/_stream/']) {
+      const moved = parsePermission(named.replace(`/_stream/${store}/`, other));
+      assert.ok(moved && moved.store !== store && !isSigned(moved, own), other);
+    }
+  }
+  const moved = parsePermission(path.replace('/_stream/', '/_stream/second/'));
+  assert.ok(moved && moved.store === 'second' && !isSigned(moved, key));
+});
+
+test('what is no store', () => {
+  for (const store of ['', 's', 'S3', '2nd', 'second-', 'second_', '_second', 'sec.ond', 'second/third', 'sec%6fnd', 's'.repeat(65)]) {
+    assert.equal(parsePermission(path.replace('/_stream/', `/_stream/${store}/`)), undefined, store);
+  }
+  assert.equal(parsePermission(path.replace('/_stream/', `/_stream/${'s'.repeat(64)}/`))?.store, 's'.repeat(64));
 });
 
 test('another key, or the MAC of another purpose, is no signature', () => {

@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moorage.adapters.dynamodb import connect_table
+from moorage.bootstrap.stores import other_buckets
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.errors import RegistryError
 from moorage.domain.principals import BUILT_IN_GROUPS, KeyRecord, ServiceAccount
 from moorage.services.accounts import AccountAdministration
@@ -28,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.table:
         parser.error("name the table with --table or TABLE_NAME; the stack's output TableName has it")
-    accounts = AccountAdministration(connect_table(options.table), lambda: datetime.now(UTC))
+    try:
+        stores = {DEFAULT_STORE, *other_buckets(options.stores)}
+    except ValueError as error:
+        parser.error(str(error))
+    accounts = AccountAdministration(connect_table(options.table), lambda: datetime.now(UTC), stores)
     try:
         answer = options.run(accounts, options)
     except RegistryError as error:
@@ -47,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--table", default=os.environ.get("TABLE_NAME"), help="name of the table (default: $TABLE_NAME)"
     )
+    parser.add_argument(
+        "--stores",
+        default=os.environ.get("STORES", ""),
+        help="the deployment's stores beside its own bucket, as its functions have them (default: $STORES)",
+    )
     kinds = parser.add_subparsers(metavar="KIND", required=True)
     _organisation(kinds.add_parser("organisation", help="organisations"))
     _service_account(kinds.add_parser("serviceaccount", help="service accounts and their groups"))
@@ -58,6 +69,11 @@ def _organisation(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     create = verbs.add_parser("create", help="make an organisation with its built-in groups")
     create.add_argument("org", metavar="ORG")
+    create.add_argument(
+        "--store",
+        default=DEFAULT_STORE,
+        help="the store that it lives in, for good (default: %(default)s, the stack's own bucket)",
+    )
     create.set_defaults(run=_create_organisation)
     delete = verbs.add_parser(
         "delete",
@@ -110,8 +126,8 @@ def _account_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _create_organisation(accounts: AccountAdministration, options: argparse.Namespace) -> Any:
-    accounts.create_organisation(options.org)
-    return {"organisation": options.org}
+    accounts.create_organisation(options.org, options.store)
+    return {"organisation": options.org, "store": options.store}
 
 
 def _delete_organisation(accounts: AccountAdministration, options: argparse.Namespace) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import jwt
 import pytest
 
+from moorage.domain.resources import Kind
 from moorage.domain.tokens import make_claims
 from tests.protocol.management.world import BOOTSTRAP, Management
 
@@ -95,11 +97,79 @@ def test_bootstrap_credential_gets_no_key_of_an_organisation_that_is_there(
         {"name": "fresh", "immutableTags": [{}]},
         {"name": "fresh", "identityPull": "yes"},
         {"name": "fresh", "superusers": []},
+        {"name": "fresh", "store": "third"},
+        {"name": "fresh", "store": "Second"},
+        {"name": "fresh", "store": ""},
+        {"name": "fresh", "store": 2},
+        {"name": "fresh", "store": ["second"]},
     ],
     ids=str,
 )
 def test_organisation_that_makes_no_sense_is_refused(management: Management, body):
     assert management.call(BOOTSTRAP, "POST", "/org", body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("given", "store"), [({}, "default"), ({"store": None}, "default"), ({"store": "second"}, "second")]
+)
+def test_organisation_lives_in_the_store_that_it_was_made_in(management: Management, given, store):
+    founded = management.ok(BOOTSTRAP, "POST", "/org", {"name": "fresh", **given})
+    key = founded["key"]["key"]
+    assert founded["store"] == management.ok(key, "GET", "/org/fresh")["store"] == store
+    management.world.keys["fresh/admin"] = key
+    management.push("fresh/app", "v1")
+    assert management.world.repository("fresh/app").store == store
+    assert management.world.stores[store].list_keys("api/", 1)
+
+
+def test_store_that_the_deployment_has_not_is_refused_with_those_that_it_has(management: Management):
+    refused = management.call(BOOTSTRAP, "POST", "/org", {"name": "fresh", "store": "third"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "InvalidInput")
+    assert "default, second" in refused.json()["message"]
+    assert management.ok(BOOTSTRAP, "POST", "/org", {"name": "fresh", "store": "second"})["store"] == "second"
+
+
+def test_repetition_that_asks_for_another_store_is_another_request(management: Management, monkeypatch):
+    def fail(_):
+        raise RuntimeError("the function ends")
+
+    body = {"name": "fresh", "store": "second"}
+    with monkeypatch.context() as patch:
+        patch.setattr(management.world.table, "add_key", fail)
+        assert management.call(BOOTSTRAP, "POST", "/org", body).status_code == 500
+    for other in ({"name": "fresh"}, {"name": "fresh", "store": "default"}):
+        assert management.call(BOOTSTRAP, "POST", "/org", other).status_code == 409
+    assert management.ok(BOOTSTRAP, "POST", "/org", body)["store"] == "second"
+
+
+@pytest.mark.parametrize("store", ["default", "second"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_store_stays_whatever_is_changed(management: Management, store, method):
+    key = management.ok(BOOTSTRAP, "POST", "/org", {"name": "fresh", "store": store})["key"]["key"]
+    other = {"default": "second", "second": "default"}[store]
+    for wrong in (other, "third", "", 7):
+        refused = management.call(key, method, "/org/fresh", {"store": wrong, "description": "moved"})
+        assert refused.status_code == 400, refused.text
+    for right in ({}, {"store": store}, {"store": None}):
+        changed = management.ok(key, method, "/org/fresh", {"description": f"still {right}", **right})
+        assert (changed["store"], changed["description"]) == (store, f"still {right}")
+    shown = management.ok(key, "GET", "/org/fresh")
+    again = management.ok(key, method, "/org/fresh", shown if method == "PUT" else {"store": store})
+    assert again["version"] == shown["version"]
+
+
+def test_organisation_from_before_there_were_stores_is_in_the_default_one(management: Management):
+    table = management.world.table
+    before = table.find(Kind.ORG, "demo", "demo")
+    assert before is not None
+    spec = {name: value for name, value in before.spec.items() if name != "store"}
+    table.replace(before, replace(before, version=before.version + 1, spec=spec))
+    shown = management.ok(ADMIN, "GET", "/org/demo")
+    assert shown["store"] == "default"
+    assert management.ok(ADMIN, "PUT", "/org/demo", shown)["version"] == shown["version"]
+    assert management.call(ADMIN, "PATCH", "/org/demo", {"store": "second"}).status_code == 400
+    management.push("demo/app", "v1")
+    assert management.world.repository("demo/app").store == "default"
 
 
 def test_bootstrap_credential_does_nothing_else_and_nobody_makes_organisations_without_it(

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from moorage.domain.names import Repository
 from moorage.web.management.route import BootstrapRoute, ManagementRoute, SignedRoute
 from moorage.web.management.routing import routes_of
+from tests.contract.job_samples import item, job
 from tests.protocol.management.world import BOOTSTRAP, Management, management_in_memory
 
 with management_in_memory() as _any:
@@ -16,8 +18,15 @@ with management_in_memory() as _any:
 SIGNED = [(method, route.path) for method, route in ROUTES if isinstance(route, SignedRoute)]
 IN_ORGANISATIONS = [(method, path) for method, path in SIGNED if "{org}" in path]
 OPEN = [(method, route.path) for method, route in ROUTES if type(route) is ManagementRoute]
-NAMES = {"org": "demo", "gvc": "apps", "name": "thing", "kind": "image", "email": "ann@example.com"}
-ALL_KINDS = {"policy", "group", "serviceaccount", "gvc", "identity", "user", "image"}
+NAMES = {
+    "org": "demo",
+    "gvc": "apps",
+    "name": "thing",
+    "kind": "image",
+    "email": "ann@example.com",
+    "id": job().id,
+}
+ALL_KINDS = {"policy", "group", "serviceaccount", "gvc", "identity", "user", "image", "job"}
 
 
 def at(path: str, **changes: str) -> str:
@@ -38,6 +47,8 @@ def body_of(method: str, path: str) -> dict[str, object] | None:
         return {"description": "for a test"}
     if path.endswith("-invite"):
         return {"emails": ["ann@example.com"]}
+    if path.endswith("-copy"):
+        return {"destinationOrg": "demo", "destinationName": "copied"}
     body: dict[str, object] = {"name": "thing"}
     if "/policy" in path:
         body |= {"targetKind": "image", "target": "all", "bindings": []}
@@ -105,9 +116,9 @@ def test_who_has_no_rights_learns_nothing_about_what_is_there(management: Manage
     management.account("demo", "nobody")
     arrange_things(management)
     told = []
-    for name in ("thing", "another"):
+    for name, job_id in (("thing", NAMES["id"]), ("another", "0" * 32)):
         response = management.call(
-            "demo/nobody", method, at(path, name=name, gvc="apps"), body_of(method, path)
+            "demo/nobody", method, at(path, name=name, gvc="apps", id=job_id), body_of(method, path)
         )
         if response.status_code == 200:
             # Lists of one's own organisation are empty; that there are permissions is no secret.
@@ -129,6 +140,9 @@ def arrange_things(management: Management) -> None:
     management.ok(who, "POST", "/org/demo/policy", body_of("POST", "/org/{org}/policy"))
     management.ok(who, "POST", "/org/demo/user/-invite", {"emails": [NAMES["email"]]})
     management.push("demo/thing", "latest")
+    thing = Repository("demo", "thing")
+    made = job(source=thing, destination=thing, created=management.world.clock())
+    management.world.table.create_job(made, [item("latest")], None)
 
 
 NO_USER = "//user/00000000-0000-0000-0000-000000000000"

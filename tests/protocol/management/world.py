@@ -98,7 +98,7 @@ def management_in_memory() -> Iterator[Management]:
     with registry_in_memory() as world:
         bootstrap = Bootstrap()
         services = management.assemble(
-            world.faults.wrap(world.table), world.faults.wrap(world.storage), bootstrap, world.clock
+            world.faults.wrap(world.table), world.faults.wrap(world.stores), bootstrap, world.clock
         )
         # Making the application takes longer than most tests; it holds nothing but the services.
         _API.state.services = services

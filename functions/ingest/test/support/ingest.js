@@ -62,6 +62,7 @@ export async function startIngest(urls, settings = {}) {
 /** A permission as the registry writes it. */
 export function permission({
   name = 'acme/app',
+  store = '',
   kid = 'a7',
   expires = Math.floor(Date.now() / 1000) + 600,
   repository = randomBytes(16).toString('hex'),
@@ -69,7 +70,7 @@ export function permission({
   key = KEYS.a7,
   method = 'PATCH',
 } = {}) {
-  const signed = `/v2/${name}/blobs/uploads/_stream/${kid}/${expires}/${repository}/${session}`;
+  const signed = `/v2/${name}/blobs/uploads/_stream/${store && `${store}/`}${kid}/${expires}/${repository}/${session}`;
   const mac = createHmac('sha256', key).update(`${method}\n${signed}`).digest('hex');
   return { path: `${signed}/${mac}`, expires, repository, session };
 }

@@ -16,9 +16,9 @@ import { crc32 } from 'node:zlib';
 
 /** @param {{discard?: boolean}} [options] - whether only sizes are kept */
 export async function startS3({ discard = false } = {}) {
-  /** @type {Map<string, Buffer>} */
+  /** @type {Map<string, Buffer>} By bucket and key. */
   const objects = new Map();
-  /** @type {Map<string, {key: string, parts: Map<number, {content: Buffer, size: number, etag: string}>}>} */
+  /** @type {Map<string, {place: string, parts: Map<number, {content: Buffer, size: number, etag: string}>}>} */
   const uploads = new Map();
   /** @type {Fault[]} */
   let faults = [];
@@ -27,7 +27,8 @@ export async function startS3({ discard = false } = {}) {
 
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '', 'http://s3');
-    const key = decodeURIComponent(url.pathname.split('/').slice(2).join('/'));
+    const [bucket, key] = [url.pathname.split('/')[1], decodeURIComponent(url.pathname.split('/').slice(2).join('/'))];
+    const place = `${bucket}/${key}`;
     const query = url.searchParams;
     const operation = nameOf(request.method ?? '', query, key);
     const count = (calls[operation] = (calls[operation] ?? 0) + 1);
@@ -52,16 +53,16 @@ export async function startS3({ discard = false } = {}) {
       return answer(response, 400, error('BadDigest'));
     }
     const upload = uploads.get(query.get('uploadId') ?? '');
-    if (query.has('uploadId') && upload?.key !== key) {
+    if (query.has('uploadId') && upload?.place !== place) {
       return answer(response, 404, error('NoSuchUpload'));
     }
     switch (operation) {
       case 'put':
-        objects.set(key, body.content);
+        objects.set(place, body.content);
         return answer(response, 200, '', { etag: `"${body.etag}"` });
       case 'begin': {
         const id = randomBytes(8).toString('hex');
-        uploads.set(id, { key, parts: new Map() });
+        uploads.set(id, { place, parts: new Map() });
         return answer(response, 200, xml('InitiateMultipartUploadResult', `<UploadId>${id}</UploadId>`));
       }
       case 'part':
@@ -72,7 +73,7 @@ export async function startS3({ discard = false } = {}) {
         if (parts.some((part, i) => !part || (i < parts.length - 1 && part.size < 5 * 1024 * 1024))) {
           return answer(response, 400, error('InvalidPart'));
         }
-        objects.set(key, Buffer.concat(parts.map((part) => part?.content ?? Buffer.alloc(0))));
+        objects.set(place, Buffer.concat(parts.map((part) => part?.content ?? Buffer.alloc(0))));
         uploads.delete(query.get('uploadId') ?? '');
         return answer(response, 200, xml('CompleteMultipartUploadResult', `<Key>${key}</Key>`));
       }
@@ -80,16 +81,17 @@ export async function startS3({ discard = false } = {}) {
         uploads.delete(query.get('uploadId') ?? '');
         return answer(response, 204, '');
       case 'list': {
-        const found = [...objects].filter(([name]) => name.startsWith(query.get('prefix') ?? ''));
-        const rows = found.map(([name, content]) => `<Contents><Key>${name}</Key><Size>${content.length}</Size></Contents>`);
+        const found = [...objects].filter(([name]) => name.startsWith(place + (query.get('prefix') ?? '')));
+        const rows = found.map(([name, content]) => `<Contents><Key>${name.slice(place.length)}</Key><Size>${content.length}</Size></Contents>`);
         return answer(response, 200, xml('ListBucketResult', rows.join('')));
       }
       case 'uploads': {
-        const rows = [...uploads].map(([id, { key: name }]) => `<Upload><Key>${name}</Key><UploadId>${id}</UploadId></Upload>`);
+        const found = [...uploads].filter(([, { place: name }]) => name.startsWith(place));
+        const rows = found.map(([id, { place: name }]) => `<Upload><Key>${name.slice(place.length)}</Key><UploadId>${id}</UploadId></Upload>`);
         return answer(response, 200, xml('ListMultipartUploadsResult', rows.join('')));
       }
       case 'get':
-        return answer(response, objects.has(key) ? 200 : 404, objects.get(key) ?? error('NoSuchKey'));
+        return answer(response, objects.has(place) ? 200 : 404, objects.get(place) ?? error('NoSuchKey'));
       default:
         return answer(response, 501, error('NotImplemented'));
     }

@@ -31,6 +31,8 @@ export async function stage(settings = {}, options = {}) {
   });
   return {
     ingest, ssm, registry, store,
+    /** Another bucket of the same S3. @param {string} name */
+    bucket: (name) => viewStore(url, name),
     s3: /** @type {NonNullable<typeof stub>} */ (stub),
     /** @param {string} path @param {import('./client.js').Sent} [sent] */
     send: (path, sent) => send(ingest.port, path, sent),

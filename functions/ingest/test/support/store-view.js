@@ -3,8 +3,8 @@ import {
   CreateBucketCommand, GetObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client,
 } from '@aws-sdk/client-s3';
 
-/** @param {string} endpoint */
-export function viewStore(endpoint) {
+/** @param {string} endpoint @param {string} [Bucket] */
+export function viewStore(endpoint, Bucket = 'bucket') {
   const client = new S3Client({
     endpoint,
     region: 'us-east-1',
@@ -14,7 +14,6 @@ export function viewStore(endpoint) {
       secretAccessKey: process.env.S3_TEST_SECRET_KEY ?? 'secret',
     },
   });
-  const Bucket = 'bucket';
   return {
     createBucket: () => client.send(new CreateBucketCommand({ Bucket })).catch(() => undefined),
     /** @param {string} Prefix */

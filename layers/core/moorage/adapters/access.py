@@ -49,10 +49,12 @@ def find(service: str, patience: Patience) -> Access:
     return in_environment(service) or _found_by_botocore(service, patience)
 
 
-def in_environment(service: str, environ: Mapping[str, str] = os.environ) -> Access | None:
-    """What the variables say; None when they do not say all."""
+def in_environment(
+    service: str, environ: Mapping[str, str] = os.environ, region: str | None = None
+) -> Access | None:
+    """What the variables say; None when they do not say all. ``region``: another Region than theirs."""
     access_key, secret_key = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
-    region = environ.get("AWS_DEFAULT_REGION") or environ.get("AWS_REGION") or ""
+    region = region or environ.get("AWS_DEFAULT_REGION") or environ.get("AWS_REGION") or ""
     if not access_key or not secret_key or not _COMMON.fullmatch(region) or _SPECIAL & environ.keys():
         return None
     keys = StaticKeys(access_key, secret_key, environ.get("AWS_SESSION_TOKEN"))

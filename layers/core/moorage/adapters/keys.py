@@ -26,13 +26,17 @@ of a key that comes from outside is of a grammar without ``#``, or is escaped he
     stored object               OBJECT#<key>                             OBJECT
     REF: who links an object    OBJECT#<key>                             REF#<org>/<image>#<digest>
     blob of an organisation     ORGBLOB#<org>                            <digest>
+    job                         JOB#<id>                                 JOB
+    what a job copies           JOB#<id>                                 ITEMS#<position of the first>
+    job of an organisation      JOBS#<org>                               <created>#<id>
+    request that made a job     JOBREQUEST#<principal>                   <SHA-256 of the caller's key>
     public signing key          SIGNINGKEY                               <kid>
     bootstrap state             BOOTSTRAP                                BOOTSTRAP
     secret in use               SECRET                                   <signing-key or upload-key>
     ==========================  =======================================  ================================
 
-The index ``gsi1`` finds sessions by expiry: ``gsi1pk`` is one of 16 shards, ``gsi1sk`` begins with the time.
-It holds keys and nothing else.
+The index ``gsi1`` finds sessions by expiry, and open jobs by when somebody ought to have gone on with them:
+``gsi1pk`` is one of 16 shards, ``gsi1sk`` begins with the time. It holds keys and nothing else.
 
 Image records are in four more. ``gsi2``, ``gsi3`` and ``gsi4`` sort those of an organisation (``gsi2pk``) by
 name, by creation and by last change; ``gsi5`` sorts those of a repository (``pk``) by their last push, and
@@ -330,6 +334,60 @@ def organisation_blob(org: str, digest: Digest) -> Key:
 def organisation_blobs(org: str) -> Key:
     """Before all digests that an organisation stores."""
     return Key(f"ORGBLOB#{org}", "")
+
+
+# ------------------------------------------------------------------ jobs
+# Of stored data: a job finds its items by it. A row of so many, each as long as it can be, has 150 KB.
+ITEMS_OF_A_ROW = 250
+
+
+def job(job_id: str) -> Key:
+    """A job."""
+    return Key(f"JOB#{job_id}", "JOB")
+
+
+def job_items(job_id: str, position: int) -> Key:
+    """The items of a job among which the one at ``position`` is."""
+    return Key(f"JOB#{job_id}", f"ITEMS#{position - position % ITEMS_OF_A_ROW:05}")
+
+
+def job_of(org: str, created: datetime, job_id: str) -> Key:
+    """A job, in the list of an organisation."""
+    return Key(f"JOBS#{org}", f"{instant(created)}#{job_id}")
+
+
+def jobs_of(org: str) -> Key:
+    """Before all jobs of an organisation."""
+    return Key(f"JOBS#{org}", "")
+
+
+def listed_job(place: str) -> tuple[datetime, str]:
+    """When a job was made, and its id, by its place in a list (``sk``)."""
+    created, _, job_id = place.partition("#")
+    return datetime.fromisoformat(created), job_id
+
+
+def job_request(principal: str, key: str) -> Key:
+    """What a principal asked for with a key of its own, which may be any text."""
+    return Key(f"JOBREQUEST#{principal}", hashlib.sha256(key.encode()).hexdigest())
+
+
+JOB_SHARDS = "0123456789abcdef"
+
+
+def job_due(job_id: str, due: datetime) -> Index:
+    """An open job, by the time until which somebody ought to have gone on with it."""
+    return Index(f"JOB#{job_id[:1]}", f"{due.isoformat()}#{job_id}")
+
+
+def jobs_due_until(shard: str, time: datetime) -> Index:
+    """After all jobs of a shard that were due before ``time``."""
+    return Index(f"JOB#{shard}", time.isoformat())
+
+
+def due_job(place: str) -> str:
+    """The id of a job, by its place in the index (``gsi1sk``)."""
+    return place.rpartition("#")[2]
 
 
 # ------------------------------------------------------------------ keys of the deployment

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 AddressingStyle = Literal["auto", "path", "virtual"]
 
-_PATIENCE = Patience(read_seconds=6.0)
+PATIENCE = Patience(read_seconds=6.0)
 
 _ABSENT = frozenset({"404", "NoSuchKey"})
 _PIECE = 1024 * 1024
@@ -52,22 +52,44 @@ _BEING_TAKEN = "ConditionalRequestConflict"
 _CODE = re.compile(rb"<Code>(\w+)</Code>")
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket, and its Region where that is not the environment's."""
+
+    name: str
+    region: str | None = None
+
+
 def connect_storage(
-    bucket: str, addressing_style: AddressingStyle = "auto", patience: Patience = _PATIENCE
+    bucket: str, addressing_style: AddressingStyle = "auto", patience: Patience = PATIENCE
 ) -> S3Storage:
     """The store on the bucket of that name; no request is sent before it is used."""
-    return S3Storage(bucket, addressing_style, patience)
+    client = connect_client(addressing_style, patience)
+    return S3Storage(Bucket(bucket), addressing_style, patience, client)
+
+
+def connect_client(
+    addressing_style: AddressingStyle, patience: Patience, region: str | None = None
+) -> Callable[[], S3Client]:
+    """A client for all buckets of a Region, made at the first use."""
+    return lazy(lambda: _create(addressing_style, patience, region))
 
 
 class S3Storage(S3Multipart):
-    """The ports ``Storage`` and ``MultipartStorage``.
+    """The port ``ObjectStore``.
 
     Everything raises ``Unavailable`` or one of its kinds when S3 does not do its part.
     """
 
-    def __init__(self, bucket: str, addressing_style: AddressingStyle, patience: Patience) -> None:
-        self._bucket = bucket
-        self.client = lazy(lambda: _create(addressing_style, patience))
+    def __init__(
+        self,
+        bucket: Bucket,
+        addressing_style: AddressingStyle,
+        patience: Patience,
+        client: Callable[[], S3Client],
+    ) -> None:
+        self._bucket = bucket.name
+        self.client = client
         self._place: Callable[[], _Place | None] = lazy(lambda: _place(bucket, addressing_style))
         self._upload_limits = urllib3.Timeout(connect=patience.connect_seconds, read=patience.upload_seconds)
 
@@ -233,16 +255,16 @@ class _Place:
     url: str
 
 
-def _place(bucket: str, addressing_style: AddressingStyle) -> _Place | None:
+def _place(bucket: Bucket, addressing_style: AddressingStyle) -> _Place | None:
     """Where the bucket is, if that is plain to see; else only botocore knows, slow to load and to ask."""
-    access = in_environment("s3")
+    access = in_environment("s3", region=bucket.region)
     if access is None:
         return None
     if addressing_style == "path":
-        return _Place(access, f"{access.endpoint}/{bucket}")
-    if access.custom or not _PLAIN_BUCKET.fullmatch(bucket):
+        return _Place(access, f"{access.endpoint}/{bucket.name}")
+    if access.custom or not _PLAIN_BUCKET.fullmatch(bucket.name):
         return None
-    return _Place(access, access.endpoint.replace("//", f"//{bucket}.", 1))
+    return _Place(access, access.endpoint.replace("//", f"//{bucket.name}.", 1))
 
 
 class _AbsentError(Exception):
@@ -331,10 +353,11 @@ def _hexadecimal(checksum: str) -> str | None:
     return content.hex() if len(content) == hashlib.sha256().digest_size else None
 
 
-def _create(addressing_style: AddressingStyle, patience: Patience) -> S3Client:
+def _create(addressing_style: AddressingStyle, patience: Patience, region: str | None) -> S3Client:
     from botocore.config import Config  # noqa: PLC0415 - loaded with the client, when one is needed
 
     config = Config(
+        region_name=region,
         # By default botocore may presign with the old version, which ignores what it does not know.
         signature_version="s3v4",
         s3={"addressing_style": addressing_style, "us_east_1_regional_endpoint": "regional"},

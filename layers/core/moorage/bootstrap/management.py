@@ -10,19 +10,21 @@ from typing import Protocol
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb.secret_records import connect_secret_records
 from moorage.adapters.sealing import AesSivSeal
-from moorage.bootstrap.bucket import BucketSettings
 from moorage.bootstrap.entrance import read_entrance
 from moorage.bootstrap.registry import RegistryTable
-from moorage.ports import BootstrapRecords, Clock, Storage
+from moorage.bootstrap.stores import StoreSettings
+from moorage.ports import BootstrapRecords, Clock, Jobs, Stores
 from moorage.services.access import Access
 from moorage.services.authorization import Authorization
 from moorage.services.callers import Callers
+from moorage.services.copy_requests import CopyRequests
 from moorage.services.cursors import Cursors
 from moorage.services.image_access import ImageAccess
 from moorage.services.image_content import ImageContents
 from moorage.services.image_lists import ImageLists
 from moorage.services.images import ImageAdministration
 from moorage.services.invitations import Invitations
+from moorage.services.job_access import JobAccess
 from moorage.services.keys import KeyAdministration, KeyAuthentication
 from moorage.services.organisation_admin import OrganisationAdministration
 from moorage.services.organisations import Organisations, OrganisationTable
@@ -33,6 +35,7 @@ from moorage.services.resource_checks import ResourceChecks
 from moorage.services.resource_deletes import ResourceDeletes
 from moorage.services.resource_reads import ResourceReads
 from moorage.services.resource_writes import ResourceWrites
+from moorage.services.tag_rules import TagRules
 from moorage.services.verification import TokenVerification
 from moorage.web.lambda_http import LambdaHandler, lambda_handler
 from moorage.web.management.application import create_application
@@ -40,7 +43,7 @@ from moorage.web.management.services import ManagementServices
 from moorage.web.origin import Entrance
 
 
-class ManagementTable(RegistryTable, OrganisationTable, Protocol):
+class ManagementTable(RegistryTable, OrganisationTable, Jobs, Protocol):
     """All that is managed in one table."""
 
 
@@ -49,7 +52,7 @@ class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: BucketSettings
+    stores: StoreSettings
     entrance: Entrance
     log_level: str
 
@@ -62,7 +65,7 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=BucketSettings.read(environ),
+            stores=StoreSettings.read(environ),
             entrance=read_entrance(environ),
             log_level=environ["LOG_LEVEL"],
         )
@@ -73,7 +76,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
     settings = Settings.read(environ)
     services = assemble(
         connect_table(settings.table),
-        settings.bucket.connect(),
+        settings.stores.connect(),
         connect_secret_records(settings.table),
         lambda: datetime.now(UTC),
         settings.entrance,
@@ -83,7 +86,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
 
 def assemble(
     table: ManagementTable,
-    storage: Storage,
+    stores: Stores,
     bootstrap: BootstrapRecords,
     clock: Clock,
     entrance: Entrance | None = None,
@@ -98,21 +101,25 @@ def assemble(
     writes = ResourceWrites(table, reads, access, checks, clock)
     return ManagementServices(
         callers=Callers(KeyAuthentication(table, clock), TokenVerification(table, clock), bootstrap),
-        organisations=OrganisationAdministration(table, table, Organisations(table, clock), access, clock),
+        organisations=OrganisationAdministration(
+            table, table, Organisations(table, clock, stores.names()), access, clock
+        ),
         reads=reads,
         writes=writes,
         deletes=ResourceDeletes(table, keys, reads, access, checks, references, clock),
         keys=PrincipalKeys(keys, reads, writes, access, clock),
         invitations=Invitations(table, writes, access, clock),
         reports=Reports(table, authorization, access, references),
-        images=_images(table, storage, access, cursors, clock),
+        images=_images(table, stores, access, cursors, clock),
+        jobs=JobAccess(table, table, authorization, access, cursors, clock),
+        copies=CopyRequests(table, stores, TagRules(table), access, clock),
         entrance=entrance or Entrance(),
         clock=clock,
     )
 
 
 def _images(
-    table: ManagementTable, storage: Storage, access: Access, cursors: Cursors, clock: Clock
+    table: ManagementTable, stores: Stores, access: Access, cursors: Cursors, clock: Clock
 ) -> ImageAccess:
-    contents = ImageContents(table, table, storage)
+    contents = ImageContents(table, table, stores)
     return ImageAccess(ImageAdministration(table, clock), ImageLists(table, cursors), contents, table, access)

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.ssm import connect_upload_key
-from moorage.bootstrap.bucket import BucketSettings
 from moorage.bootstrap.entrance import read_entrance
+from moorage.bootstrap.stores import StoreSettings
 from moorage.domain.blobs import NAMED_BY_DIGEST, Way
 from moorage.ports import (
     UPLOAD_KEY,
@@ -18,11 +18,10 @@ from moorage.ports import (
     Clock,
     Images,
     Manifests,
-    MultipartStorage,
     Repositories,
     Resources,
     Sessions,
-    Storage,
+    Stores,
     UploadKeySource,
     VerificationKeys,
 )
@@ -53,16 +52,12 @@ class RegistryTable(Repositories, Manifests, Blobs, Sessions, Resources, Images,
     """All that the registry keeps in one table."""
 
 
-class RegistryStorage(Storage, MultipartStorage, Protocol):
-    """All that the registry asks of its bucket."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: BucketSettings
+    stores: StoreSettings
     entrance: Entrance
     upload_key_prefix: str
     edge_pulls: bool
@@ -78,7 +73,7 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=BucketSettings.read(environ),
+            stores=StoreSettings.read(environ),
             entrance=read_entrance(environ),
             upload_key_prefix=environ.get("UPLOAD_KEY_PARAMETER_PREFIX", ""),
             edge_pulls=environ.get("EDGE_PULLS") == "on",
@@ -94,7 +89,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
     keys = connect_upload_key(settings.upload_key_prefix, lambda: table.find_state(UPLOAD_KEY))
     services = assemble(
         table,
-        settings.bucket.connect(),
+        settings.stores.connect(),
         lambda: datetime.now(UTC),
         settings.entrance,
         keys if settings.entrance.front_door else None,
@@ -106,7 +101,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
 
 def assemble(
     table: RegistryTable,
-    storage: RegistryStorage,
+    stores: Stores,
     clock: Clock,
     entrance: Entrance | None = None,
     upload_keys: UploadKeySource | None = None,
@@ -119,20 +114,20 @@ def assemble(
     """
     key = HeldUploadKey(upload_keys) if upload_keys else None
     edge = EdgeDownloads(key, clock) if key and edge_pulls else None
-    opening = RepositoryOpening(table, clock)
+    opening = RepositoryOpening(table, table, clock)
     linking = Linking(table, clock)
     stored = tuple(way for way in NAMED_BY_DIGEST if upload_keys or way is not Way.DIRECT)
-    settling = Settling(table, table, table, storage, linking, clock, stored)
-    uploads = Uploads(table, table, storage, linking, settling, opening, clock)
-    manifests = ManifestAccess(table, table, storage, settling, opening, TagRules(table), clock)
+    settling = Settling(table, table, table, stores, linking, clock, stored)
+    uploads = Uploads(table, table, stores, linking, settling, opening, clock)
+    manifests = ManifestAccess(table, table, stores, settling, opening, TagRules(table), clock)
     streamed = None
     if upload_keys and ingest:
         streamed = StreamedUploads(uploads, table, linking, HeldUploadKeys(upload_keys), clock)
     return RegistryServices(
         verification=TokenVerification(table, clock),
-        blobs=BlobAccess(table, storage, linking, settling, opening, Authorization(table), edge),
+        blobs=BlobAccess(table, stores, linking, settling, opening, Authorization(table), edge),
         uploads=uploads,
-        presigned=PresignedUploads(table, table, storage, storage, settling, opening, clock),
+        presigned=PresignedUploads(table, table, stores, settling, opening, clock),
         manifests=manifests,
         deletions=Deletions(table, table, settling, Protection(table, table)),
         referrers=Referrers(table, manifests),

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from moorage.adapters.dynamodb import connect_table
-from moorage.bootstrap.bucket import BucketSettings
-from moorage.ports import Blobs, Clock, MultipartStorage, Sessions, Storage
+from moorage.bootstrap.stores import StoreSettings
+from moorage.ports import Blobs, Clock, Jobs, Sessions, Stores
+from moorage.services.job_documents import JobDocuments
+from moorage.services.redriving import Redriving
 from moorage.services.sweeping import Sweeping
 from moorage.services.unlinked import UnlinkedObjects
 from moorage.web.logs import create_logger
@@ -23,12 +25,8 @@ DRY_RUN = {"action": "dry-run"}
 _RESERVE_MILLISECONDS = 60_000
 
 
-class SweeperTable(Blobs, Sessions, Protocol):
+class SweeperTable(Blobs, Sessions, Jobs, Protocol):
     """What the sweeper needs of the table."""
-
-
-class SweeperStorage(Storage, MultipartStorage, Protocol):
-    """What the sweeper needs of the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: BucketSettings
+    stores: StoreSettings
     log_level: str
 
     @classmethod
@@ -48,23 +46,23 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=BucketSettings.read(environ),
+            stores=StoreSettings.read(environ),
             log_level=environ["LOG_LEVEL"],
         )
 
 
 def create(environ: Mapping[str, str]) -> Handler:
-    """The handler of the schedule and of an operator's question."""
+    """The handler of the schedule and of an operator's question: what is abandoned is removed, and jobs that
+    nobody has heard of for a while are begun again.
+    """
     settings = Settings.read(environ)
-    sweeping = assemble(
-        connect_table(settings.table),
-        settings.bucket.connect(),
-        lambda: datetime.now(UTC),
-    )
+    table, stores = connect_table(settings.table), settings.stores.connect()
+    sweeping = assemble(table, stores, lambda: datetime.now(UTC))
+    redriving = assemble_redriving(table, stores, lambda: datetime.now(UTC))
     logger = create_logger("sweeper", settings.log_level)
 
     def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Sweep, or say what a sweep would do.
+        """Sweep and redrive, or say what that would do.
 
         Raises:
             ValueError: the event is of no known kind.
@@ -72,17 +70,25 @@ def create(environ: Mapping[str, str]) -> Handler:
         dry_run = event == DRY_RUN
         if not dry_run and event.get("detail-type") != "Scheduled Event":
             raise ValueError("neither a scheduled event nor a question")
-        swept = sweeping.sweep(
-            dry_run=dry_run,
-            has_time=lambda: context.get_remaining_time_in_millis() > _RESERVE_MILLISECONDS,
-        )
-        result = {**asdict(swept), "dryRun": dry_run}
+
+        def has_time() -> bool:
+            return bool(context.get_remaining_time_in_millis() > _RESERVE_MILLISECONDS)
+
+        # First what somebody waits for.
+        jobs = redriving.redrive(dry_run=dry_run, has_time=has_time)
+        swept = sweeping.sweep(dry_run=dry_run, has_time=has_time)
+        result = {**asdict(swept), "jobs": jobs, "dryRun": dry_run}
         logger.info("sweep", extra=result)
         return result
 
     return logger.inject_lambda_context(handle)
 
 
-def assemble(table: SweeperTable, storage: SweeperStorage, clock: Clock) -> Sweeping:
+def assemble(table: SweeperTable, stores: Stores, clock: Clock) -> Sweeping:
     """The use case over given adapters."""
-    return Sweeping(table, storage, storage, UnlinkedObjects(table, storage), clock)
+    return Sweeping(table, stores, UnlinkedObjects(table, stores), clock)
+
+
+def assemble_redriving(jobs: Jobs, stores: Stores, clock: Clock) -> Redriving:
+    """The other use case."""
+    return Redriving(jobs, JobDocuments(stores), clock)

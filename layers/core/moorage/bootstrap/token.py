@@ -12,7 +12,7 @@ from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.issuers import connect_issuers
 from moorage.adapters.ssm import connect_signing_key
 from moorage.bootstrap.entrance import read_entrance
-from moorage.ports import Accounts, Clock, Resources, SigningKeySource
+from moorage.ports import Accounts, Clock, Resources, SigningKeySource, VerificationKeys
 from moorage.ports.issuers import Issuers
 from moorage.services.authorization import Authorization
 from moorage.services.identity_exchange import IdentityExchange
@@ -23,12 +23,13 @@ from moorage.web.origin import Entrance
 from moorage.web.token import create_application
 
 # A token takes up to eight calls, one after the other, and more for whom hundreds of policies name: the key
-# and the note of its use, the principal, its groups (three for a user), the policies (two), the signing key.
-# The function has time for eight at their slowest, and answers for itself.
+# and the note of its use (of a refresh token what proves it, and the key), the principal, its groups (three
+# for a user), the policies (two), the signing key. The function has time for eight at their slowest, and
+# answers for itself.
 PATIENCE = Patience(read_seconds=1.5, attempts=2)
 
 
-class TokenTable(Accounts, Resources, Protocol):
+class TokenTable(Accounts, Resources, VerificationKeys, Protocol):
     """All that tokens need of the table."""
 
 
@@ -72,7 +73,7 @@ def create(environ: Mapping[str, str]) -> LambdaHandler:
 
 def assemble(table: TokenTable, source: SigningKeySource, clock: Clock) -> TokenIssuing:
     """The use case over given adapters."""
-    return TokenIssuing(table, Authorization(table), source, clock)
+    return TokenIssuing(table, Authorization(table), source, table, clock)
 
 
 def assemble_exchange(resources: Resources, issuers: Issuers, clock: Clock) -> IdentityExchange:

@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.sqs import connect_queue
-from moorage.bootstrap.bucket import BucketSettings
-from moorage.ports import Blobs, Clock, Repositories, Sessions, Storage
+from moorage.bootstrap.stores import StoreSettings
+from moorage.ports import Blobs, Clock, ObjectPlace, Repositories, Sessions, Stores
 from moorage.services.finalizing import Finalizing
 from moorage.services.linking import Linking
 from moorage.services.settling import Settling
 from moorage.services.unlinked import UnlinkedObjects
 from moorage.web.logs import create_logger
-from moorage.web.queue import QueueConsumer
-from moorage.web.s3_events import created_keys
+from moorage.web.queue import Message, QueueConsumer
+from moorage.web.s3_events import created_objects
 
 Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
@@ -31,7 +31,7 @@ class Settings:
     """What the function is told by its environment."""
 
     table: str
-    bucket: BucketSettings
+    stores: StoreSettings
     queue_url: str
     log_level: str
 
@@ -44,7 +44,7 @@ class Settings:
         """
         return cls(
             table=environ["TABLE_NAME"],
-            bucket=BucketSettings.read(environ),
+            stores=StoreSettings.read(environ),
             queue_url=environ["QUEUE_URL"],
             log_level=environ["LOG_LEVEL"],
         )
@@ -55,20 +55,22 @@ def create(environ: Mapping[str, str]) -> Handler:
     settings = Settings.read(environ)
     finalizing = assemble(
         connect_table(settings.table),
-        settings.bucket.connect(),
+        settings.stores.connect(),
         lambda: datetime.now(UTC),
     )
     logger = create_logger("upload_finalizer", settings.log_level)
 
-    def process(body: str) -> None:
-        for key in created_keys(body):
-            logger.info("finalized", outcome=str(finalizing.finalize(key)), way=key.partition("/")[0])
+    def process(message: Message) -> None:
+        for stored in created_objects(message.body):
+            place = ObjectPlace(settings.stores.store_of(stored.bucket), stored.key)
+            outcome, way = finalizing.finalize(place), place.key.partition("/")[0]
+            logger.info("finalized", outcome=str(outcome), way=way, store=place.store)
 
     consumer = QueueConsumer(process, connect_queue(settings.queue_url), logger)
     return logger.inject_lambda_context(consumer.handle)
 
 
-def assemble(table: FinalizerTable, storage: Storage, clock: Clock) -> Finalizing:
+def assemble(table: FinalizerTable, stores: Stores, clock: Clock) -> Finalizing:
     """The use case over given adapters."""
-    settling = Settling(table, table, table, storage, Linking(table, clock), clock)
-    return Finalizing(table, table, settling, UnlinkedObjects(table, storage))
+    settling = Settling(table, table, table, stores, Linking(table, clock), clock)
+    return Finalizing(table, table, settling, UnlinkedObjects(table, stores))

@@ -11,6 +11,7 @@ from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.names import Repository
 
 DEFAULT_STORE = "default"
+"""The store whose bucket is the stack's own; rows that name no store mean this one."""
 
 
 class Way(StrEnum):
@@ -25,8 +26,21 @@ class Way(StrEnum):
     """One PATCH of the whole blob to ``ingest``, which hashes it while it stores it."""
 
 
+COPIES = "copy"
+"""The first part of the keys of objects that were copied from another store: no upload brings them."""
+
 NAMED_BY_DIGEST = (Way.API, Way.DIRECT, Way.PRESIGNED)
 """The ways whose objects have the digest in their keys: of a streamed one it is known only at its end."""
+
+
+def reaches(way: Way, store: str) -> bool:
+    """Whether uploads come by that way into that store: the front door leads to the stack's own bucket."""
+    return way is not Way.DIRECT or store == DEFAULT_STORE
+
+
+def copy_key(repository_id: str, digest: Digest, job_id: str) -> str:
+    """The key of the object that a job stores for a repository that had no such blob in its store."""
+    return f"{COPIES}/{digest.encoded[:2]}/{repository_id}/{digest.encoded}/{job_id}"
 
 
 class ObjectState(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from moorage.domain.blobs import Origin, Way
+from moorage.domain.blobs import DEFAULT_STORE, Origin, Way
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import BlobTooLarge, BlobUploadInvalid, BodyTooLarge, ChunkOutOfOrder, SizeInvalid
 from moorage.domain.names import Repository
@@ -67,6 +67,8 @@ class UploadSession:
     expires: datetime
     algorithm: Algorithm = Algorithm.SHA256
     way: Way = Way.API
+    store: str = DEFAULT_STORE
+    """Where its repository's objects lie."""
     state: SessionState = SessionState.OPEN
     chunks: tuple[Chunk, ...] = ()
     digest: Digest | None = None

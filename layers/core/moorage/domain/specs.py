@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moorage.domain import policies
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.errors import InvalidInput
 from moorage.domain.immutable_tags import ImmutableTags
 from moorage.domain.links import parse_principal
+from moorage.domain.principals import parse_resource_name
 from moorage.domain.queries import Query
 from moorage.domain.resources import Kind
 from moorage.domain.trust import parse_trust
@@ -84,21 +86,36 @@ def _identity(_: str, fields: Fields, __: Fields | None) -> dict[str, Any]:
     return {"trust": fields.get("trust") or []}
 
 
-def _organisation(_: str, fields: Fields, __: Fields | None) -> dict[str, Any]:
+def _organisation(_: str, fields: Fields, before: Fields | None) -> dict[str, Any]:
     pull = fields.get("identityPull")
     if pull is not None and not isinstance(pull, bool):
         raise InvalidInput("identityPull is true or false")
     return {
         "identityPull": pull is not False,
         "immutableTags": ImmutableTags.parse(fields.get("immutableTags")).to_json(),
+        "store": _store(fields.get("store"), before),
     }
 
 
-_ORGANISATION_DEFAULTS: Fields = {"identityPull": True, "immutableTags": []}
+def _store(value: Any, before: Fields | None) -> str:
+    """The store that an organisation lives in: of one that is there, always the same, for its blobs lie
+    there.
+    """
+    standing: str = DEFAULT_STORE if before is None else before.get("store", DEFAULT_STORE)
+    if value is None:
+        return standing
+    if not isinstance(value, str):
+        raise InvalidInput("store is a string")
+    if before is not None and value != standing:
+        raise InvalidInput(f"store stays {standing}; make another organisation for {value!r:.80}")
+    return parse_resource_name(value)
+
+
+_ORGANISATION_DEFAULTS: Fields = {"identityPull": True, "immutableTags": [], "store": DEFAULT_STORE}
 
 SPECS: Mapping[Kind, Spec] = {
     Kind.POLICY: Spec(policies.SPEC_FIELDS, _policy),
-    Kind.ORG: Spec(("identityPull", "immutableTags"), _organisation, _ORGANISATION_DEFAULTS),
+    Kind.ORG: Spec(("identityPull", "immutableTags", "store"), _organisation, _ORGANISATION_DEFAULTS),
     Kind.USER: Spec((), _nothing),
     Kind.GROUP: Spec(("memberLinks", "memberQuery", "identityMatcher"), _group),
     Kind.SERVICE_ACCOUNT: Spec((), _nothing),

@@ -11,6 +11,7 @@ from moorage.ports.accounts import KEYS_OF_AN_OWNER, Accounts
 from moorage.ports.blobs import Blobs, Sessions
 from moorage.ports.clock import Clock
 from moorage.ports.images import ImagePage, Images
+from moorage.ports.jobs import JobPage, Jobs
 from moorage.ports.keys import (
     SIGNING_KEY,
     UPLOAD_KEY,
@@ -46,7 +47,16 @@ from moorage.ports.resources import (
     ResourceName,
     Resources,
 )
-from moorage.ports.storage import MultipartStorage, ObjectHead, Part, PresignedRequest, Storage
+from moorage.ports.storage import (
+    MultipartStorage,
+    ObjectHead,
+    ObjectPlace,
+    ObjectStore,
+    Part,
+    PresignedRequest,
+    Storage,
+    Stores,
+)
 
 __all__ = [
     "KEYS_OF_AN_OWNER",
@@ -62,12 +72,16 @@ __all__ = [
     "EdgeKeys",
     "ImagePage",
     "Images",
+    "JobPage",
+    "Jobs",
     "KeyPair",
     "KeyPairSource",
     "ManifestRecord",
     "Manifests",
     "MultipartStorage",
     "ObjectHead",
+    "ObjectPlace",
+    "ObjectStore",
     "OrganisationRemoval",
     "Part",
     "PresignedRequest",
@@ -88,6 +102,7 @@ __all__ = [
     "SigningKey",
     "SigningKeySource",
     "Storage",
+    "Stores",
     "UploadKeySource",
     "VerificationKeys",
 ]

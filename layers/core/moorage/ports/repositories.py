@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.digests import Digest
 from moorage.domain.images import Pushed
 from moorage.domain.names import Repository
@@ -14,11 +15,15 @@ from moorage.domain.names import Repository
 
 @dataclass(frozen=True, slots=True)
 class RepositoryRecord:
-    """A repository that exists. ``id`` is random, so one that is made anew shares nothing with the old."""
+    """A repository that exists. ``id`` is random, so one that is made anew shares nothing with the old.
+
+    ``store`` is that of its organisation, in which all that it stores lies.
+    """
 
     repository: Repository
     id: str
     created: datetime
+    store: str = DEFAULT_STORE
 
 
 class Repositories(Protocol):
@@ -67,8 +72,8 @@ class RepositoryRemoval(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ManifestRecord:
-    """A manifest of a repository. The content is in ``body`` or, when large, in the object ``body_key``.
-    ``total_size`` is in bytes: of the manifest and of all that it names.
+    """A manifest of a repository. The content is in ``body`` or, when large, in the object ``body_key`` of
+    ``store``. ``total_size`` is in bytes: of the manifest and of all that it names.
     """
 
     digest: Digest
@@ -80,6 +85,7 @@ class ManifestRecord:
     subject: Digest | None = None
     artifact_type: str | None = None
     total_size: int = 0
+    store: str = DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,11 @@ class Manifests(Protocol):
         self, repository: Repository, digests: Collection[Digest]
     ) -> Mapping[Digest, ManifestRecord]:
         """Those of ``digests`` that exist, without their content (``body`` and ``body_key`` are None)."""
+
+    def read_manifests(
+        self, repository: Repository, digests: Collection[Digest]
+    ) -> Mapping[Digest, ManifestRecord]:
+        """Those of ``digests`` that exist, with their content; one read for each hundred."""
 
     def put_manifest(
         self,

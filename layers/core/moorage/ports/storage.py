@@ -100,3 +100,41 @@ class MultipartStorage(Protocol):
 
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """Give up an upload and its parts; one that is not there does not matter."""
+
+
+class ObjectStore(Storage, MultipartStorage, Protocol):
+    """A store with all that can be asked of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlace:
+    """Where an object lies: the name of its store, and its key there."""
+
+    store: str
+    key: str
+
+
+class Stores(Protocol):
+    """The object stores of a deployment, by the names that rows have."""
+
+    def __getitem__(self, name: str) -> ObjectStore:
+        """The store of that name; no request is sent before it is used.
+
+        Raises:
+            Unavailable: the deployment has none of that name (any more).
+        """
+
+    def names(self) -> Collection[str]:
+        """The names of all of them."""
+
+    def copy_object(self, source: ObjectPlace, target: ObjectPlace) -> bool:
+        """Copy an object of at most 5 GiB without its bytes passing here, replacing what is there; False if
+        there is no source. Whether the store then knows the SHA-256 of the copy, ``head`` tells.
+        """
+
+    def copy_part(
+        self, source: ObjectPlace, target: ObjectPlace, upload_id: str, number: int, start: int, size: int
+    ) -> Part | None:
+        """Make ``size`` bytes of an object from ``start`` on a part of an upload to ``target``, likewise;
+        None if there is no source, or no such upload (any more).
+        """

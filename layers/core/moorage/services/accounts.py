@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.errors import InvalidInput, NotFound, WriteConflict
 from moorage.domain.names import parse_organisation
 from moorage.domain.principals import BUILT_IN_GROUPS, KeyRecord, ServiceAccount, parse_resource_name
@@ -20,21 +21,25 @@ _ATTEMPTS = 5
 
 
 class AccountAdministration:
-    """Makes and ends what can hold rights."""
+    """Makes and ends what can hold rights; ``stores`` are the names of those of the deployment."""
 
-    def __init__(self, table: OrganisationTable, clock: Clock) -> None:
+    def __init__(
+        self, table: OrganisationTable, clock: Clock, stores: Collection[str] = (DEFAULT_STORE,)
+    ) -> None:
         self._table = table
-        self._organisations = Organisations(table, clock)
+        self._organisations = Organisations(table, clock, stores)
         self._keys = KeyAdministration(table, table, clock)
         self._clock = clock
 
-    def create_organisation(self, org: str) -> None:
-        """An organisation with the groups ``superusers`` and ``viewers``, both empty.
+    def create_organisation(self, org: str, store: str = DEFAULT_STORE) -> None:
+        """An organisation that lives in that store, with the groups ``superusers`` and ``viewers``, both
+        empty.
 
         Raises:
             NameInvalid, AlreadyExists.
+            InvalidInput: there is no such store.
         """
-        self._organisations.create(parse_organisation(org))
+        self._organisations.create(parse_organisation(org), spec={"store": store})
 
     def remove_organisation(
         self, org: str, *, force: bool = False, has_time: Callable[[], bool] = lambda: True

@@ -10,7 +10,7 @@ from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
 from moorage.domain.ranges import require_satisfiable
 from moorage.domain.targets import Resource
-from moorage.ports import Blobs, Storage
+from moorage.ports import Blobs, Stores
 from moorage.services.authorization import Authorization
 from moorage.services.edge_downloads import EdgeDownloads
 from moorage.services.linking import Linking
@@ -26,7 +26,7 @@ class BlobAccess:
     def __init__(
         self,
         blobs: Blobs,
-        storage: Storage,
+        stores: Stores,
         linking: Linking,
         settling: Settling,
         opening: RepositoryOpening,
@@ -35,7 +35,7 @@ class BlobAccess:
     ) -> None:
         """With ``edge``, clients of the front door get blobs from there."""
         self._blobs = blobs
-        self._storage = storage
+        self._stores = stores
         self._linking = linking
         self._settling = settling
         self._opening = opening
@@ -70,7 +70,7 @@ class BlobAccess:
             require_satisfiable(byte_range, link.size)
         if self._edge and front_door is not None and (path := self._edge.location(front_door, link)):
             return path
-        return self._storage.presign_get(link.key)
+        return self._stores[link.store].presign_get(link.key)
 
     def mount(
         self, repository: Repository, principal: str, digest: Digest, source: Repository | None
@@ -89,7 +89,8 @@ class BlobAccess:
         )
         if held is None:
             return None
-        self._opening.open(repository)
+        if held.store != self._opening.open(repository).store:
+            return None  # What a repository links lies in its own store: the client uploads it.
         return self._linking.link(repository, digest, held.key)
 
     def _find_in(self, source: Repository, principal: str, digest: Digest) -> BlobLink | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moorage.domain.blobs import BlobLink
+from moorage.domain.blobs import DEFAULT_STORE, BlobLink
 from moorage.domain.edge_paths import download_path
 from moorage.ports import Clock
 from moorage.services.upload_keys import HeldUploadKey
@@ -22,5 +22,7 @@ class EdgeDownloads:
         Raises:
             Unavailable: the upload key cannot be read.
         """
+        if link.store != DEFAULT_STORE:
+            return None  # The front door leads to the stack's own bucket.
         now = self._clock()
         return download_path(blobs, link, self._key.at(now), now)

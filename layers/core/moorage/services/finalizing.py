@@ -8,7 +8,7 @@ from enum import StrEnum
 from moorage.domain.blobs import Origin
 from moorage.domain.errors import DigestMismatch
 from moorage.domain.sessions import SessionState, UploadSession
-from moorage.ports import Repositories, Sessions
+from moorage.ports import ObjectPlace, Repositories, Sessions
 from moorage.services.settling import Settling
 from moorage.services.unlinked import UnlinkedObjects
 
@@ -43,35 +43,37 @@ class Finalizing:
         self._settling = settling
         self._unlinked = unlinked
 
-    def finalize(self, key: str) -> Outcome:
-        """Settle the object under ``key``. May be repeated, and run beside requests that settle the same one.
+    def finalize(self, place: ObjectPlace) -> Outcome:
+        """Settle the object at ``place``. May be repeated, and run beside requests that settle the same one.
 
         Raises:
             Unavailable: a dependency failed; a repetition goes on.
         """
-        origin = Origin.parse(key)
+        origin = Origin.parse(place.key)
         if origin is None:
             return Outcome.FOREIGN
-        session = self._session(origin)
+        session = self._session(place.store, origin)
         if session is None or session.state is not SessionState.OPEN:
-            return self._remove(key)
+            return self._remove(place)
         try:
-            link = self._settling.settle_object(session, origin.digest, key, up_to=None)
+            link = self._settling.settle_object(session, origin.digest, place.key, up_to=None)
         except DigestMismatch as mismatch:
             # First the session: from then on nothing that it stores can be linked.
             self._sessions.fail_session(session, mismatch.message)
             _log.warning("uploaded content has another digest", extra={"way": origin.way})
-            self._remove(key)
+            self._remove(place)
             return Outcome.MISMATCHED
-        if link is None or link.key != key:
-            return self._remove(key) if link else Outcome.ABSENT
+        if link is None or link.key != place.key:
+            return self._remove(place) if link else Outcome.ABSENT
         return Outcome.LINKED
 
-    def _session(self, origin: Origin) -> UploadSession | None:
-        """The session that has stored the object, if it and its repository are still there."""
+    def _session(self, store: str, origin: Origin) -> UploadSession | None:
+        """The session that has stored the object there, if it and its repository are still there."""
         record = self._repositories.find_repository_by_id(origin.repository_id)
         session = self._sessions.find_session(record.repository, origin.session_id) if record else None
-        return session if session is not None and session.vouches_for(origin) else None
+        if session is None or session.store != store or not session.vouches_for(origin):
+            return None
+        return session
 
-    def _remove(self, key: str) -> Outcome:
-        return Outcome.REMOVED if self._unlinked.remove([key]) else Outcome.KEPT
+    def _remove(self, place: ObjectPlace) -> Outcome:
+        return Outcome.REMOVED if self._unlinked.remove(place.store, [place.key]) else Outcome.KEPT

@@ -13,7 +13,7 @@ from moorage.domain.errors import InvalidInput
 from moorage.domain.images import ImageRecord
 from moorage.domain.names import Repository
 from moorage.domain.platforms import platform_in_config
-from moorage.ports import Blobs, Manifests, Storage
+from moorage.ports import Blobs, Manifests, Stores
 from moorage.services.manifests import read_content
 
 CONFIG_MAX = 1024 * 1024
@@ -36,15 +36,15 @@ class ImageContent:
 class ImageContents:
     """Reads the content of images."""
 
-    def __init__(self, manifests: Manifests, blobs: Blobs, storage: Storage) -> None:
+    def __init__(self, manifests: Manifests, blobs: Blobs, stores: Stores) -> None:
         self._manifests = manifests
         self._blobs = blobs
-        self._storage = storage
+        self._stores = stores
 
     def read(self, record: ImageRecord) -> ImageContent | None:
         """What an image is made of; None if it has been deleted since ``record`` was read."""
         manifest = self._manifests.find_manifest(record.repository, record.digest)
-        content = read_content(self._storage, manifest) if manifest else None
+        content = read_content(self._stores, manifest) if manifest else None
         if content is None:
             return None
         document: dict[str, Any] = json.loads(content, parse_float=_number)
@@ -63,7 +63,7 @@ class ImageContents:
         link = self._blobs.find_link(repository, digest)
         if link is None or link.size > CONFIG_MAX:
             return ()
-        content = self._storage.read_range(link.key, 0, link.size) if link.size else b""
+        content = self._stores[link.store].read_range(link.key, 0, link.size) if link.size else b""
         platform = platform_in_config(content) if content else None
         return (platform,) if platform else ()
 

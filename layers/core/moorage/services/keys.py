@@ -55,8 +55,16 @@ class KeyAuthentication:
         """Whether the key of that public id, which was presented before, is still there, and ``owner``'s, and
         has not expired.
         """
+        return self.find_alive(public_id, owner) is not None
+
+    def find_alive(self, public_id: str, owner: str) -> KeyRecord | None:
+        """The key of that public id, which was presented before, if it is still there, and ``owner``'s, and
+        has not expired.
+        """
         key = self._accounts.find_key(public_id)
-        return key is not None and key.owner == owner and not key.has_expired(self._clock())
+        if key is None or key.owner != owner or key.has_expired(self._clock()):
+            return None
+        return key
 
 
 @dataclass(frozen=True, slots=True)

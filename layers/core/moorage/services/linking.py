@@ -38,6 +38,22 @@ class Linking:
         # Asked before, so that no reference is left at an object that is condemned already.
         return self._link(repository, digest, key, closing) if self._live(key) else None
 
+    def link_shared(self, repository: Repository, digest: Digest, key: str) -> BlobLink | None:
+        """Link a recorded object that the organisation is to know from now on as its own for this content;
+        None if the object is not live.
+
+        Raises:
+            WriteConflict: see ``link``.
+        """
+        stored = self._live(key)
+        if stored is None:
+            return None
+        # First, so that nobody finds the link without it who comes after a crash. The row alone gives nobody
+        # anything: what it leads to is linked only for who may have the bytes.
+        link = BlobLink(repository, digest, key, stored.size, self._clock(), stored.store)
+        self._blobs.put_organisation_blob(repository.org, link)
+        return self._link(repository, digest, key, None)
+
     def link_known(self, session: UploadSession, digest: Digest) -> BlobLink | None:
         """Link the object under which the organisation already has this content, and close the session; None
         if there is none. The caller has proved that whoever uploads it has all the bytes, too.

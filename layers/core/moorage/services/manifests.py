@@ -5,38 +5,20 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moorage.domain.digests import Algorithm, Digest
-from moorage.domain.errors import (
-    DigestMismatch,
-    ManifestBlobUnknown,
-    ManifestUnknown,
-    NameUnknown,
-    WriteConflict,
-)
-from moorage.domain.images import MAX_SIZE, Pushed
-from moorage.domain.manifests import Manifest, compact_json
+from moorage.domain.errors import DigestMismatch, ManifestUnknown, NameUnknown, WriteConflict
+from moorage.domain.images import Pushed
+from moorage.domain.manifests import Manifest
 from moorage.domain.names import Repository
-from moorage.ports import (
-    Clock,
-    ManifestRecord,
-    Manifests,
-    Referrer,
-    Repositories,
-    RepositoryRecord,
-    Storage,
-)
+from moorage.ports import Clock, ManifestRecord, Manifests, Repositories, Stores
+from moorage.services.manifest_writes import ManifestWrites
 from moorage.services.repositories import RepositoryOpening
 from moorage.services.settling import Settling
 from moorage.services.tag_rules import TagRules
 
-MANIFEST_PREFIX = "manifests/"
-# What is larger goes to the object store: a strong read of an item is paid by its size.
-_INLINE_SIZE = 64 * 1024
-_NAMED_IN_ERROR = 20
 _ATTEMPTS = 3
 MAX_TAGS_PER_PAGE = 1000
 
@@ -57,7 +39,7 @@ class ManifestAccess:
         self,
         manifests: Manifests,
         repositories: Repositories,
-        storage: Storage,
+        stores: Stores,
         settling: Settling,
         opening: RepositoryOpening,
         rules: TagRules,
@@ -65,9 +47,8 @@ class ManifestAccess:
     ) -> None:
         self._manifests = manifests
         self._repositories = repositories
-        self._storage = storage
-        self._settling = settling
-        self._opening = opening
+        self._stores = stores
+        self._writes = ManifestWrites(manifests, stores, opening, clock, settling.find_all)
         self._rules = rules
         self._clock = clock
 
@@ -91,7 +72,7 @@ class ManifestAccess:
         Raises:
             ManifestUnknown: deleted since ``record`` was read.
         """
-        content = read_content(self._storage, record)
+        content = read_content(self._stores, record)
         if content is None:
             raise _unknown()
         return content
@@ -124,11 +105,11 @@ class ManifestAccess:
         else:
             digest = Digest.of(content, Algorithm.SHA256)
             tags = (reference, *tags)
-        size = self._require_content(repository, manifest)
+        size = self._writes.require_content(repository, manifest)
         tags = tuple(dict.fromkeys(tags))
         may_move = self._rules.of(repository)
         for _ in range(_ATTEMPTS):
-            self._put(repository, digest, manifest, size)
+            self._writes.put(repository, digest, manifest, size)
             pushed = Pushed(digest, manifest.media_type, size, principal, self._clock(), manifest.platforms)
             try:
                 self._manifests.put_tags(repository, tags, pushed, may_move)
@@ -149,57 +130,6 @@ class ManifestAccess:
             raise NameUnknown("there is no such repository")
         return tags[:limit], len(tags) > limit
 
-    def _require_content(self, repository: Repository, manifest: Manifest) -> int:
-        """Every blob and child manifest must be in this repository: knowing a digest gives nothing. The bytes
-        of the manifest and of all that it names; what several manifests of an index share counts for each.
-        """
-        wanted = dict.fromkeys(blob.digest for blob in manifest.blobs if not blob.optional)
-        links = dict(self._settling.find_all(repository, wanted))
-        children = dict.fromkeys(child.digest for child in manifest.manifests)
-        stored = self._manifests.find_manifests(repository, children) if children else {}
-        missing = [digest for digest in wanted if digest not in links]
-        absent = [digest for digest in children if digest not in stored]
-        # BuildKit keeps its cache in an index whose entries are layers.
-        layers = dict(self._settling.find_all(repository, absent))
-        missing += [digest for digest in absent if digest not in layers]
-        if missing:
-            raise ManifestBlobUnknown(
-                "the manifest names content that this repository does not hold; push that first",
-                detail=[{"digest": str(digest)} for digest in missing[:_NAMED_IN_ERROR]],
-            )
-        size = len(manifest.content) + sum(link.size for link in (links | layers).values())
-        return min(size + sum(child.total_size for child in stored.values()), MAX_SIZE)
-
-    def _put(self, repository: Repository, digest: Digest, manifest: Manifest, total_size: int) -> None:
-        record = self._opening.open(repository)
-        body: bytes | None = manifest.content
-        body_key: str | None = None
-        if len(manifest.content) > _INLINE_SIZE:
-            body, body_key = None, self._store_large(record, digest, manifest.content)
-        stored = ManifestRecord(
-            digest=digest,
-            media_type=manifest.media_type,
-            size=len(manifest.content),
-            pushed=self._clock(),
-            body=body,
-            body_key=body_key,
-            subject=manifest.subject,
-            artifact_type=manifest.artifact_type,
-            total_size=total_size,
-        )
-        uses = [reference.digest for reference in (*manifest.blobs, *manifest.manifests)]
-        referrer = _referrer(digest, manifest)
-        self._manifests.put_manifest(repository, stored, uses=dict.fromkeys(uses), referrer=referrer)
-
-    def _store_large(self, repository: RepositoryRecord, digest: Digest, content: bytes) -> str:
-        """The object that holds the content: that of an earlier push of the same manifest, or a new one."""
-        standing = self._manifests.find_manifest(repository.repository, digest)
-        if standing is not None and standing.body_key is not None:
-            return standing.body_key
-        name = f"{digest.encoded[:2]}/{repository.id}/{digest.encoded}/{secrets.token_hex(8)}"
-        self._storage.put(MANIFEST_PREFIX + name, content)
-        return MANIFEST_PREFIX + name
-
     def _find_tagged(self, repository: Repository, tag: str) -> ManifestRecord | None:
         digest = self._manifests.find_tag(repository, tag)
         while digest is not None:
@@ -213,20 +143,12 @@ class ManifestAccess:
         return None
 
 
-def read_content(storage: Storage, record: ManifestRecord) -> bytes | None:
+def read_content(stores: Stores, record: ManifestRecord) -> bytes | None:
     """The bytes of a manifest, None when it has been deleted since ``record`` was read."""
     if record.body is not None:
         return record.body
-    pieces = storage.read(record.body_key) if record.body_key else None
+    pieces = stores[record.store].read(record.body_key) if record.body_key else None
     return None if pieces is None else b"".join(pieces)
-
-
-def _referrer(digest: Digest, manifest: Manifest) -> Referrer | None:
-    if manifest.subject is None:
-        return None
-    descriptor = manifest.descriptor(digest)
-    fits = len(compact_json(descriptor)) <= _INLINE_SIZE
-    return Referrer(manifest.subject, digest, manifest.artifact_type or "", descriptor if fits else None)
 
 
 def _unknown() -> ManifestUnknown:

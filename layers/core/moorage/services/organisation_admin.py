@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from moorage.domain.documents import Document
+from moorage.domain.documents import Document, spec_of
 from moorage.domain.errors import AlreadyExists, Denied, InvalidInput
 from moorage.domain.names import parse_organisation
 from moorage.domain.permissions import Permission
@@ -77,7 +77,7 @@ class OrganisationAdministration:
                 superusers=[creator],
             )
         except AlreadyExists:
-            organisation, creator = self._unfinished(org, creator)
+            organisation, creator = self._unfinished(org, creator, document.spec["store"])
         key = self._keys.add(creator.link, _FIRST_KEY, description="Made with the organisation")
         return Founded(organisation, creator, key)
 
@@ -118,8 +118,10 @@ class OrganisationAdministration:
         now = self._clock()
         return ResourceRecord(kind, org, name, str(uuid.uuid4()), 1, now, now)
 
-    def _unfinished(self, org: str, creator: ResourceRecord) -> tuple[ResourceRecord, ResourceRecord]:
-        """An organisation that was made for this creator just now, who has not got a key yet.
+    def _unfinished(
+        self, org: str, creator: ResourceRecord, store: str
+    ) -> tuple[ResourceRecord, ResourceRecord]:
+        """An organisation that was made for this creator just now, in that store, who has not got a key yet.
 
         Raises:
             AlreadyExists: it is another's, or finished, or older.
@@ -130,6 +132,7 @@ class OrganisationAdministration:
         if (
             organisation is None
             or self._clock() >= organisation.created + _UNFINISHED_FOR
+            or spec_of(organisation)["store"] != store
             or group is None
             or known is None
             or group.spec["memberLinks"] != [known.link]

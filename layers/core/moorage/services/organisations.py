@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from moorage.domain.errors import InUse, NotFound, WriteConflict
+from moorage.domain.blobs import DEFAULT_STORE
+from moorage.domain.errors import InUse, InvalidInput, NotFound, WriteConflict
 from moorage.domain.principals import BUILT_IN_GROUPS, SUPERUSERS
 from moorage.domain.resources import Kind, Origin, ResourceRecord, Scalar
 from moorage.domain.tokens import TOKEN_LIFETIME
@@ -45,10 +46,13 @@ class Removed:
 
 
 class Organisations:
-    """Makes and removes organisations."""
+    """Makes and removes organisations; ``stores`` are the names of those that they may live in."""
 
-    def __init__(self, table: OrganisationTable, clock: Clock) -> None:
+    def __init__(
+        self, table: OrganisationTable, clock: Clock, stores: Collection[str] = (DEFAULT_STORE,)
+    ) -> None:
         self._table = table
+        self._stores = stores
         self._keys = KeyAdministration(table, table, clock)
         self._clock = clock
 
@@ -66,11 +70,14 @@ class Organisations:
         (``parse_organisation``).
 
         Raises:
+            InvalidInput: there is no such store; the message names those that there are.
             AlreadyExists: it is there, or is still being removed.
         """
-        now = self._clock()
+        now, spec = self._clock(), {"store": DEFAULT_STORE, **(spec or {})}
+        if spec["store"] not in self._stores:
+            raise InvalidInput(f"store is one of {', '.join(sorted(self._stores))}")
         organisation = ResourceRecord(
-            Kind.ORG, org, org, str(uuid.uuid4()), 1, now, now, description, tags or {}, spec=spec or {}
+            Kind.ORG, org, org, str(uuid.uuid4()), 1, now, now, description, tags or {}, spec=spec
         )
         groups = [
             _built_in_group(org, name, now, superusers if name == SUPERUSERS else ())

@@ -25,15 +25,7 @@ from moorage.domain.errors import (
 )
 from moorage.domain.names import Repository
 from moorage.domain.sessions import SESSION_LIFETIME, Announcement, SessionState, UploadSession
-from moorage.ports import (
-    Blobs,
-    Clock,
-    MultipartStorage,
-    Part,
-    PresignedRequest,
-    Sessions,
-    Storage,
-)
+from moorage.ports import Blobs, Clock, ObjectStore, PresignedRequest, Sessions, Stores
 from moorage.services.repositories import RepositoryOpening
 from moorage.services.settling import Settling
 
@@ -83,16 +75,14 @@ class PresignedUploads:
         self,
         sessions: Sessions,
         blobs: Blobs,
-        storage: Storage,
-        multipart: MultipartStorage,
+        stores: Stores,
         settling: Settling,
         opening: RepositoryOpening,
         clock: Clock,
     ) -> None:
         self._sessions = sessions
         self._blobs = blobs
-        self._storage = storage
-        self._multipart = multipart
+        self._stores = stores
         self._settling = settling
         self._opening = opening
         self._clock = clock
@@ -114,20 +104,21 @@ class PresignedUploads:
         part_size = _part_size(digest, size, part_size)
         now = self._clock()
         session_id = secrets.token_hex(16)
-        repository_id = self._opening.open(repository).id
-        key = object_key(Way.PRESIGNED, repository_id, digest, session_id)
+        record = self._opening.open(repository)
+        key = object_key(Way.PRESIGNED, record.id, digest, session_id)
         # Before the session, which names it: should this request die in between, the bucket's own rule ends
         # it.
-        upload_id = self._multipart.begin_multipart(key) if part_size else None
+        upload_id = self._stores[record.store].begin_multipart(key) if part_size else None
         session = UploadSession(
             id=session_id,
             repository=repository,
-            repository_id=repository_id,
+            repository_id=record.id,
             principal=principal,
             created=now,
             expires=now + SESSION_LIFETIME,
             algorithm=digest.algorithm,
             way=Way.PRESIGNED,
+            store=record.store,
             announced=Announcement(digest, size, part_size, upload_id),
         )
         self._sessions.create_session(session)
@@ -159,7 +150,7 @@ class PresignedUploads:
             return self._shown(session)
         key = _key(session)
         if announced.upload_id:
-            self._join(key, announced)
+            _join(self._stores[session.store], key, announced)
         return PresignedUpload(session, announced, self._settle(session, announced, key))
 
     def abort(self, repository: Repository, principal: str, session_id: str) -> None:
@@ -173,7 +164,7 @@ class PresignedUploads:
         if not self._sessions.delete_session(session):
             raise _unknown()
         if announced.upload_id:
-            self._multipart.abort_multipart(_key(session), announced.upload_id)
+            self._stores[session.store].abort_multipart(_key(session), announced.upload_id)
 
     def _find(self, repository: Repository, principal: str, session_id: str) -> UploadSession:
         session = self._sessions.find_session(repository, session_id)
@@ -193,54 +184,29 @@ class PresignedUploads:
             return PresignedUpload(session, announced, State.FAILED, failure=session.failure)
         if session.state is not SessionState.OPEN:
             return PresignedUpload(session, announced, State.LINKED)
-        key = _key(session)
+        storage, key = self._stores[session.store], _key(session)
         if announced.upload_id is None or announced.part_size is None:
-            put = self._storage.presign_put(key, announced.size, announced.digest.encoded)
+            put = storage.presign_put(key, announced.size, announced.digest.encoded)
             return PresignedUpload(session, announced, State.OPEN, put=put)
-        stored = self._multipart.list_parts(key, announced.upload_id)
+        stored = storage.list_parts(key, announced.upload_id)
         if stored is None:
             # Put together already: by a completion whose answer was lost, or that still hashes.
             return PresignedUpload(session, announced, State.VERIFYING)
-        parts = self._parts(key, announced.upload_id, announced.size, announced.part_size, stored)
-        return PresignedUpload(session, announced, State.OPEN, parts=parts)
-
-    def _parts(
-        self, key: str, upload_id: str, size: int, part_size: int, stored: Sequence[Part]
-    ) -> Sequence[PartRequest]:
         held = {part.number: part.size for part in stored}
-        return [
+        parts = [
             PartRequest(
                 number,
                 length,
                 None
                 if held.get(number) == length
-                else self._multipart.presign_part(key, upload_id, number, length),
+                else storage.presign_part(key, announced.upload_id, number, length),
             )
-            for number, length in _lengths(size, part_size).items()
+            for number, length in _lengths(announced.size, announced.part_size).items()
         ]
-
-    def _join(self, key: str, announced: Announcement) -> None:
-        """Make one object of the parts, unless that has been done."""
-        upload_id, part_size = announced.upload_id or "", announced.part_size or announced.size
-        stored = self._multipart.list_parts(key, upload_id)
-        if stored is None:
-            return
-        wanted = _lengths(announced.size, part_size)
-        held = {part.number: part.size for part in stored}
-        missing = [number for number, length in wanted.items() if held.get(number) != length]
-        if missing:
-            shown = ", ".join(map(str, missing[:10]))
-            raise BlobUploadInvalid(
-                f"{len(missing)} parts are not stored, or are not as long as they have to be: {shown}",
-                detail={"parts": missing},
-            )
-        if surplus := held.keys() - wanted.keys():
-            raise BlobUploadInvalid(f"part {min(surplus)} is none of this upload; abort it and begin again")
-        if not self._multipart.complete_multipart(key, upload_id, stored) and self._storage.head(key) is None:
-            raise BlobUploadInvalid("the parts have changed meanwhile; complete the upload again")
+        return PresignedUpload(session, announced, State.OPEN, parts=parts)
 
     def _settle(self, session: UploadSession, announced: Announcement, key: str) -> State:
-        head = self._storage.head(key)
+        head = self._stores[session.store].head(key)
         if head is None:
             raise BlobUploadInvalid("nothing is stored yet; PUT the content to the URL of this upload first")
         if head.size != announced.size:
@@ -278,6 +244,27 @@ def _part_size(digest: Digest, size: int, asked: int | None) -> int | None:
     if size > asked * MAX_PARTS:
         raise SizeInvalid(f"an upload has at most {MAX_PARTS} parts; ask for larger ones")
     return asked
+
+
+def _join(storage: ObjectStore, key: str, announced: Announcement) -> None:
+    """Make one object of the parts, unless that has been done."""
+    upload_id, part_size = announced.upload_id or "", announced.part_size or announced.size
+    stored = storage.list_parts(key, upload_id)
+    if stored is None:
+        return
+    wanted = _lengths(announced.size, part_size)
+    held = {part.number: part.size for part in stored}
+    missing = [number for number, length in wanted.items() if held.get(number) != length]
+    if missing:
+        shown = ", ".join(map(str, missing[:10]))
+        raise BlobUploadInvalid(
+            f"{len(missing)} parts are not stored, or are not as long as they have to be: {shown}",
+            detail={"parts": missing},
+        )
+    if surplus := held.keys() - wanted.keys():
+        raise BlobUploadInvalid(f"part {min(surplus)} is none of this upload; abort it and begin again")
+    if not storage.complete_multipart(key, upload_id, stored) and storage.head(key) is None:
+        raise BlobUploadInvalid("the parts have changed meanwhile; complete the upload again")
 
 
 def _lengths(size: int, part_size: int) -> dict[int, int]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import secrets
 
+from moorage.domain.blobs import DEFAULT_STORE
+from moorage.domain.errors import NameUnknown
 from moorage.domain.names import Repository
-from moorage.ports import Clock, Repositories, RepositoryRecord
+from moorage.domain.resources import Kind
+from moorage.ports import Clock, Repositories, RepositoryRecord, Resources
 
 
 class RepositoryOpening:
     """Finds repositories, and makes them when something is pushed."""
 
-    def __init__(self, repositories: Repositories, clock: Clock) -> None:
+    def __init__(self, repositories: Repositories, resources: Resources, clock: Clock) -> None:
         self._repositories = repositories
+        self._resources = resources
         self._clock = clock
 
     def open(self, repository: Repository) -> RepositoryRecord:
@@ -23,6 +27,15 @@ class RepositoryOpening:
         """
         record = self._repositories.find_repository(repository)
         if record is None:
-            new = RepositoryRecord(repository, secrets.token_hex(16), self._clock())
+            store = self._store(repository.org)
+            new = RepositoryRecord(repository, secrets.token_hex(16), self._clock(), store)
             record = self._repositories.create_repository(new)
         return record
+
+    def _store(self, org: str) -> str:
+        """The store that an organisation lives in."""
+        organisation = self._resources.find(Kind.ORG, org, org)
+        if organisation is None:
+            raise NameUnknown(f"there is no organisation {org}")
+        store: str = organisation.spec.get("store", DEFAULT_STORE)
+        return store

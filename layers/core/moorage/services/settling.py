@@ -10,12 +10,29 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from moorage.domain.blobs import NAMED_BY_DIGEST, BlobLink, Origin, StoredObject, Way, object_prefix
+from moorage.domain.blobs import (
+    NAMED_BY_DIGEST,
+    BlobLink,
+    Origin,
+    StoredObject,
+    Way,
+    object_prefix,
+    reaches,
+)
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import BeingVerified, BlobUploadUnknown, DigestMismatch
 from moorage.domain.names import Repository
 from moorage.domain.sessions import SessionState, UploadSession
-from moorage.ports import Blobs, Clock, ObjectHead, Repositories, RepositoryRecord, Sessions, Storage
+from moorage.ports import (
+    Blobs,
+    Clock,
+    ObjectHead,
+    ObjectPlace,
+    Repositories,
+    RepositoryRecord,
+    Sessions,
+    Stores,
+)
 from moorage.services.hashing import content_of
 from moorage.services.linking import Linking
 
@@ -41,7 +58,7 @@ class Settling:
         blobs: Blobs,
         sessions: Sessions,
         repositories: Repositories,
-        storage: Storage,
+        stores: Stores,
         linking: Linking,
         clock: Clock,
         ways: Sequence[Way] = NAMED_BY_DIGEST,
@@ -49,7 +66,7 @@ class Settling:
         self._blobs = blobs
         self._sessions = sessions
         self._repositories = repositories
-        self._storage = storage
+        self._stores = stores
         self._linking = linking
         self._clock = clock
         self._ways = ways
@@ -109,22 +126,22 @@ class Settling:
             DigestMismatch: the content is another, or not as long as announced, or stored as encoded.
             BeingVerified: it is longer than that.
         """
-        head = head or self._storage.head(key)
+        head = head or self._stores[session.store].head(key)
         if head is None:
             return None
         _require_as_announced(session, head)
-        sha256 = self.prove(key, head, digest, up_to=up_to)
+        sha256 = self.prove(ObjectPlace(session.store, key), head, digest, up_to=up_to)
         try:
             # An organisation stores a digest once. What was stored just now is then nobody's, and is removed
             # when the store's event about it comes.
             return self._linking.link_known(session, digest) or self._linking.link_stored(
-                session, digest, StoredObject(key, head.size, sha256, self._clock())
+                session, digest, StoredObject(key, head.size, sha256, self._clock(), session.store)
             )
         except BlobUploadUnknown:
             # Whoever closed the session in between has either linked the blob or given it up.
             return self._blobs.find_link(session.repository, digest)
 
-    def prove(self, key: str, head: ObjectHead, digest: Digest, *, up_to: int | None) -> str:
+    def prove(self, place: ObjectPlace, head: ObjectHead, digest: Digest, *, up_to: int | None) -> str:
         """SHA-256 of an object whose content has ``digest``.
 
         Raises:
@@ -136,7 +153,7 @@ class Settling:
         elif up_to is not None and head.size > up_to:
             raise BeingVerified("the blob was uploaded and is being verified; try again in a moment")
         else:
-            sha256 = digest.prove(content_of(self._storage, key, head.size))
+            sha256 = digest.prove(content_of(self._stores[place.store], place.key, head.size))
         if sha256 is None:
             raise DigestMismatch("the stored content does not have that digest")
         return sha256
@@ -156,9 +173,9 @@ class Settling:
                 continue
             except BeingVerified as pending:
                 unproved = pending
-        # A session that is not open any more may have been closed, with the link, since the link was looked
-        # for.
-        if stored and (link := self._blobs.find_link(record.repository, digest)):
+        # Somebody else may have linked it since the link was looked for, and what was stored may be gone with
+        # that, where the organisation had the content already.
+        if link := self._blobs.find_link(record.repository, digest):
             return link
         if unproved is not None:
             raise unproved
@@ -166,10 +183,12 @@ class Settling:
 
     def _stored(self, record: RepositoryRecord, digest: Digest) -> list[str]:
         """Keys of the objects that the repository's uploads have stored as ``digest``."""
+        storage = self._stores[record.store]
         return [
             key
             for way in self._ways
-            for key in self._storage.list_keys(object_prefix(way, record.id, digest), _CANDIDATES)
+            if reaches(way, record.store)
+            for key in storage.list_keys(object_prefix(way, record.id, digest), _CANDIDATES)
         ]
 
     def _open_session(self, repository: Repository, key: str) -> UploadSession | None:

@@ -68,7 +68,7 @@ class StreamedUploads:
         """Link the object as it is: every byte of it was hashed while it was stored."""
         if receipt.sha256 != digest.encoded:
             raise DigestMismatch("the content does not have that digest")
-        stored = StoredObject(receipt.key, receipt.size, receipt.sha256, self._clock())
+        stored = StoredObject(receipt.key, receipt.size, receipt.sha256, self._clock(), session.store)
         try:
             # An organisation stores a digest once; what was stored just now is left to the sweeper.
             return self._linking.link_known(session, digest) or self._linking.link_stored(

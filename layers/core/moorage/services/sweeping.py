@@ -17,7 +17,7 @@ from moorage.domain.errors import Unavailable
 from moorage.domain.names import Repository
 from moorage.domain.receipts import stream_prefix
 from moorage.domain.sessions import SessionState, UploadSession
-from moorage.ports import Clock, MultipartStorage, Sessions, Storage
+from moorage.ports import Clock, Sessions, Stores
 from moorage.services.unlinked import UnlinkedObjects
 from moorage.services.uploads import chunk_prefix
 
@@ -47,17 +47,9 @@ class Swept:
 class Sweeping:
     """Ends the sessions whose time is over."""
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        storage: Storage,
-        multipart: MultipartStorage,
-        unlinked: UnlinkedObjects,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, sessions: Sessions, stores: Stores, unlinked: UnlinkedObjects, clock: Clock) -> None:
         self._sessions = sessions
-        self._storage = storage
-        self._multipart = multipart
+        self._stores = stores
         self._unlinked = unlinked
         self._clock = clock
 
@@ -91,27 +83,27 @@ class Sweeping:
         self, sessions: Sequence[UploadSession], *, dry_run: bool, has_time: Callable[[], bool]
     ) -> Swept:
         swept = Swept()
-        by_repository: dict[str, list[UploadSession]] = {}
+        by_repository: dict[tuple[str, str], list[UploadSession]] = {}
         for session in sessions:
-            by_repository.setdefault(session.repository_id, []).append(session)
-        for repository_id, together in by_repository.items():
+            by_repository.setdefault((session.store, session.repository_id), []).append(session)
+        for (store, repository_id), together in by_repository.items():
             if not has_time():
                 break
             try:
-                swept += self._sweep_repository(repository_id, together, dry_run=dry_run)
+                swept += self._sweep_repository(store, repository_id, together, dry_run=dry_run)
             except Unavailable as failure:
                 _log.warning("sessions are left to the next sweep", exc_info=failure)
                 swept += Swept(failed=len(together))
         return swept
 
     def _sweep_repository(
-        self, repository_id: str, sessions: Sequence[UploadSession], *, dry_run: bool
+        self, store: str, repository_id: str, sessions: Sequence[UploadSession], *, dry_run: bool
     ) -> Swept:
         closed = [session for session in sessions if session.state is SessionState.CLOSED]
         expired = [session for session in sessions if session.state is not SessionState.CLOSED]
         if not dry_run:
             expired = [session for session in expired if self._sessions.expire_session(session)]
-        objects = self._stored(repository_id, expired)
+        objects = self._stored(store, repository_id, expired)
         # Linked with something else than it had stored: what lies there without a row is nobody's.
         left = self._all_of(closed, self._left_by)
         streamed = [session for session in closed if session.way is Way.STREAM]
@@ -121,9 +113,9 @@ class Sweeping:
             going = [*self._unlinked.never_linked(objects), *self._unlinked.without_row(left), *chunks]
             return Swept(len(ended), len(going))
         self._all_of([*expired, *streamed], self._abort)
-        removed = self._unlinked.remove_never_linked(objects) + self._unlinked.remove(left)
+        removed = self._unlinked.remove_never_linked(store, objects) + self._unlinked.remove(store, left)
         if chunks:
-            self._storage.delete(chunks)
+            self._stores[store].delete(chunks)
         for session in ended:
             self._sessions.remove_ended_session(session)
         return Swept(len(ended), removed + len(chunks))
@@ -135,19 +127,21 @@ class Sweeping:
             return found
         # A streamed upload that went on in chunks ends as one that came through the API.
         way = Way.API if session.way is Way.STREAM else session.way
-        return [*found, *self._there(object_key(way, session.repository_id, session.digest, session.id))]
+        key = object_key(way, session.repository_id, session.digest, session.id)
+        return [*found, *self._there(session.store, key)]
 
     def _chunks_of(self, session: UploadSession) -> Sequence[str]:
-        return self._storage.list_keys(chunk_prefix(session), _MAX_KEYS)
+        return self._stores[session.store].list_keys(chunk_prefix(session), _MAX_KEYS)
 
     def _streamed_by(self, session: UploadSession) -> Sequence[str]:
         if session.way is not Way.STREAM:
             return ()
-        return self._storage.list_keys(stream_prefix(session.repository_id, session.id), _MAX_KEYS)
+        prefix = stream_prefix(session.repository_id, session.id)
+        return self._stores[session.store].list_keys(prefix, _MAX_KEYS)
 
-    def _there(self, key: str) -> Sequence[str]:
+    def _there(self, store: str, key: str) -> Sequence[str]:
         """The key, if an object lies there. By a LIST: who removes objects need not be able to read them."""
-        return self._storage.list_keys(key, 1)
+        return self._stores[store].list_keys(key, 1)
 
     def _all_of(
         self, sessions: Sequence[UploadSession], keys_of: Callable[[UploadSession], Sequence[str]]
@@ -158,7 +152,7 @@ class Sweeping:
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             return [key for keys in pool.map(keys_of, sessions) for key in keys]
 
-    def _stored(self, repository_id: str, sessions: Sequence[UploadSession]) -> list[str]:
+    def _stored(self, store: str, repository_id: str, sessions: Sequence[UploadSession]) -> list[str]:
         """The objects that the sessions have stored.
 
         The key of an object begins with its digest, which is known beforehand only where it was announced: so
@@ -170,7 +164,7 @@ class Sweeping:
             for session in sessions
             if session.announced
             for key in self._there(
-                object_key(session.way, repository_id, session.announced.digest, session.id)
+                store, object_key(session.way, repository_id, session.announced.digest, session.id)
             )
         ]
         found += self._all_of(sessions, self._streamed_by)
@@ -182,22 +176,23 @@ class Sweeping:
         }
         prefixes = [f"{way}/{shard}/{repository_id}/" for way in sorted(ways) for shard in _SHARDS]
         if prefixes:
+            storage = self._stores[store]
             with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-                listed = pool.map(lambda prefix: self._storage.list_keys(prefix, _MAX_KEYS), prefixes)
+                listed = pool.map(lambda prefix: storage.list_keys(prefix, _MAX_KEYS), prefixes)
                 keys = [key for keys in listed for key in keys]
             found += [key for key in keys if (origin := Origin.parse(key)) and origin.session_id in others]
         return found
 
     def _abort(self, session: UploadSession) -> Sequence[str]:
         """Give up what the session has left unfinished; its keys."""
-        announced = session.announced
+        storage, announced = self._stores[session.store], session.announced
         uploads: Sequence[tuple[str, str]] = ()
         if session.way is Way.STREAM:
             prefix = stream_prefix(session.repository_id, session.id)
-            uploads = self._multipart.unfinished_uploads(prefix)
+            uploads = storage.unfinished_uploads(prefix)
         elif announced and announced.upload_id:
             key = object_key(Way.PRESIGNED, session.repository_id, announced.digest, session.id)
             uploads = [(key, announced.upload_id)]
         for key, upload_id in uploads:
-            self._multipart.abort_multipart(key, upload_id)
+            storage.abort_multipart(key, upload_id)
         return [key for key, _ in uploads]

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Sequence
 
-from moorage.domain.blobs import BlobLink, StoredObject, Way, object_key
+from moorage.domain.blobs import BlobLink, StoredObject, Way, object_key, reaches
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import (
     BeingVerified,
@@ -21,7 +21,7 @@ from moorage.domain.errors import (
 from moorage.domain.names import Repository
 from moorage.domain.ranges import ChunkRange
 from moorage.domain.sessions import SESSION_LIFETIME, Chunk, SessionState, UploadSession, require_body_size
-from moorage.ports import Blobs, Clock, ObjectHead, Sessions, Storage
+from moorage.ports import Blobs, Clock, ObjectHead, ObjectPlace, Sessions, Stores
 from moorage.services.hashing import contents
 from moorage.services.linking import Linking
 from moorage.services.repositories import RepositoryOpening
@@ -39,7 +39,7 @@ class Uploads:
         self,
         sessions: Sessions,
         blobs: Blobs,
-        storage: Storage,
+        stores: Stores,
         linking: Linking,
         settling: Settling,
         opening: RepositoryOpening,
@@ -47,7 +47,7 @@ class Uploads:
     ) -> None:
         self._sessions = sessions
         self._blobs = blobs
-        self._storage = storage
+        self._stores = stores
         self._linking = linking
         self._settling = settling
         self._opening = opening
@@ -58,19 +58,22 @@ class Uploads:
         repository: Repository,
         principal: str,
         algorithm: Algorithm = Algorithm.SHA256,
-        way: Way = Way.API,
+        ways: Sequence[Way] = (Way.API,),
     ) -> UploadSession:
-        """A new session, bound to ``repository`` and ``principal``, for ``SESSION_LIFETIME``."""
-        now = self._clock()
+        """A new session, bound to ``repository`` and ``principal``, for ``SESSION_LIFETIME``: for the first
+        of ``ways`` that leads into the repository's store. ``Way.API`` leads into any.
+        """
+        record, now = self._opening.open(repository), self._clock()
         session = UploadSession(
             id=secrets.token_hex(16),
             repository=repository,
-            repository_id=self._opening.open(repository).id,
+            repository_id=record.id,
             principal=principal,
             created=now,
             expires=now + SESSION_LIFETIME,
             algorithm=algorithm,
-            way=way,
+            way=next(way for way in ways if reaches(way, record.store)),
+            store=record.store,
         )
         self._sessions.create_session(session)
         return session
@@ -101,7 +104,7 @@ class Uploads:
         # A random name: of two clients that send the same chunk only one is recorded, and the loser's
         # bytes must not replace the winner's.
         key = f"{chunk_prefix(session)}{session.offset:012d}-{secrets.token_hex(8)}"
-        self._storage.put(key, body)
+        self._stores[session.store].put(key, body)
         return self._sessions.append_chunk(session, Chunk(key, len(body)))
 
     def finish(
@@ -127,7 +130,7 @@ class Uploads:
         _require_own_way(session)
         session.accepts(len(body), content_range)
         link = self._commit(session, digest, body)
-        self._discard(session.chunks)
+        self._discard(session)
         return link
 
     def put_whole(self, repository: Repository, principal: str, digest: Digest, body: bytes) -> BlobLink:
@@ -155,7 +158,7 @@ class Uploads:
             end = self._sessions.expire_session
         if not end(session):
             raise _unknown()
-        self._discard(session.chunks)
+        self._discard(session)
 
     def _find(self, repository: Repository, principal: str, session_id: str) -> UploadSession:
         session = self._sessions.find_session(repository, session_id)
@@ -194,18 +197,21 @@ class Uploads:
             sha256 = digest.encoded
         else:
             sha256 = self._hash(session, digest, body)
+        storage = self._stores[session.store]
         key = object_key(Way.API, session.repository_id, digest, session.id)
-        if not self._storage.put_once(key, self._content(session, body), size, sha256):
+        if not storage.put_once(key, self._content(session, body), size, sha256):
             # An attempt that died has stored it: under the same digest, but perhaps not of the same bytes.
             self._hash(session, digest, body)
-            head = self._storage.head(key)
-            if head is None or (head.sha256 or self._proved(key, head, digest)) != sha256:
+            head = storage.head(key)
+            place = ObjectPlace(session.store, key)
+            if head is None or (head.sha256 or self._proved(place, head, digest)) != sha256:
                 raise Unavailable("the blob could not be stored; try again")
-        return self._linking.link_stored(session, digest, StoredObject(key, size, sha256, self._clock()))
+        stored = StoredObject(key, size, sha256, self._clock(), session.store)
+        return self._linking.link_stored(session, digest, stored)
 
-    def _proved(self, key: str, head: ObjectHead, digest: Digest) -> str | None:
+    def _proved(self, place: ObjectPlace, head: ObjectHead, digest: Digest) -> str | None:
         try:
-            return self._settling.prove(key, head, digest, up_to=HASHED_IN_A_REQUEST)
+            return self._settling.prove(place, head, digest, up_to=HASHED_IN_A_REQUEST)
         except (BeingVerified, DigestMismatch):
             return None
 
@@ -217,7 +223,8 @@ class Uploads:
         return sha256
 
     def _content(self, session: UploadSession, body: bytes) -> Iterator[bytes]:
-        for content in contents(self._storage, [chunk.key for chunk in session.chunks]):
+        storage = self._stores[session.store]
+        for content in contents(storage, [chunk.key for chunk in session.chunks]):
             if content is None:
                 # Only the request that closed or cancelled the session removes its chunks.
                 raise _unknown()
@@ -225,16 +232,16 @@ class Uploads:
         if body:
             yield body
 
-    def _discard(self, chunks: Sequence[Chunk]) -> None:
+    def _discard(self, session: UploadSession) -> None:
         """Remove chunks that nobody needs any more. What is left, the bucket's own rule removes later, or the
         sweeper what was streamed: the request has done what it was asked for.
         """
-        keys = [chunk.key for chunk in chunks if chunk.key.startswith(CHUNK_PREFIX)]
+        keys = [chunk.key for chunk in session.chunks if chunk.key.startswith(CHUNK_PREFIX)]
         try:
             if keys:
-                self._storage.delete(keys)
+                self._stores[session.store].delete(keys)
         except Unavailable as failure:
-            _log.warning("chunks were left behind", extra={"chunks": len(chunks)}, exc_info=failure)
+            _log.warning("chunks were left behind", extra={"chunks": len(keys)}, exc_info=failure)
 
 
 def chunk_prefix(session: UploadSession) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -14,9 +15,17 @@ _TEST = "s3:TestEvent"
 _CREATED = "ObjectCreated:"
 
 
-def created_keys(body: str) -> Sequence[str]:
-    """Keys of the objects that a message says were stored; none for the one that S3 sends when a
-    notification is set up.
+@dataclass(frozen=True, slots=True)
+class CreatedObject:
+    """An object that was stored: its key, and the bucket in which it lies."""
+
+    bucket: str
+    key: str
+
+
+def created_objects(body: str) -> Sequence[CreatedObject]:
+    """The objects that a message says were stored; none for the one that S3 sends when a notification is set
+    up.
 
     Raises:
         ValueError: it is no notification of S3's.
@@ -29,7 +38,7 @@ def created_keys(body: str) -> Sequence[str]:
     records = notification.get("Records")
     if not isinstance(records, list):
         raise ValueError("not a notification of S3's")  # noqa: TRY004
-    return [_key(record) for record in records if str(_name(record)).startswith(_CREATED)]
+    return [_object(record) for record in records if str(_name(record)).startswith(_CREATED)]
 
 
 def _name(record: Any) -> Any:
@@ -39,9 +48,13 @@ def _name(record: Any) -> Any:
         raise ValueError("a record names no event") from None
 
 
-def _key(record: Any) -> str:
+def _object(record: Any) -> CreatedObject:
     try:
+        stored = record["s3"]
         # Encoded as in a form: a space is a plus.
-        return unquote_plus(record["s3"]["object"]["key"])
+        bucket, key = stored["bucket"]["name"], unquote_plus(stored["object"]["key"])
     except (KeyError, TypeError, AttributeError):
         raise ValueError("a record names no object") from None
+    if not isinstance(bucket, str):
+        raise ValueError("a record names no bucket")  # noqa: TRY004 - as above
+    return CreatedObject(bucket, key)

@@ -1,7 +1,7 @@
 """The token service: ``GET /token`` with Basic, and ``POST /token`` with a form.
 
 A workload presents its own token in place of a key, with the link of its identity as user name, or exchanges
-it as RFC 8693 says.
+it as RFC 8693 says. In the same way a key becomes a refresh token, for programs that may not have the key.
 
 https://distribution.github.io/distribution/spec/auth/token/
 https://distribution.github.io/distribution/spec/auth/oauth/
@@ -22,7 +22,7 @@ from moorage.domain.errors import CredentialsInvalid, InvalidInput, Unauthorized
 from moorage.domain.principals import KeyRecord
 from moorage.domain.trust import is_identity_link
 from moorage.services.identity_exchange import IdentityExchange
-from moorage.services.tokens import KEY_USER, TokenIssuing
+from moorage.services.tokens import KEY_USER, IssuedToken, TokenIssuing
 from moorage.web.origin import Entrance
 from moorage.web.resource import Handler, NotFound, Resource
 
@@ -36,6 +36,7 @@ _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TYPE = "urn:ietf:params:oauth:token-type:"
 _SUBJECT_TYPES = (f"{_TYPE}jwt", f"{_TYPE}id_token")
 _ISSUED_TYPE = f"{_TYPE}access_token"
+_REFRESH_TYPE = f"{_TYPE}refresh_token"
 
 
 class _Proved(NamedTuple):
@@ -72,12 +73,15 @@ class _TokenEndpoint:
     def post(self, request: Request, body: bytes) -> Response:
         """``grant_type=password``, ``refresh_token`` or RFC 8693's; scopes in one field, with spaces."""
         form = _form(request, body)
+        if form.get("grant_type") == _EXCHANGE and form.get("requested_token_type") == _REFRESH_TYPE:
+            return self._issue_refresh_token(request, form)
         more: dict[str, str] = {}
         match form.get("grant_type"):
             case "password":
                 proved = self._proved(request, form.get("username", ""), form.get("password", ""))
             case "refresh_token":
-                # Whoever keeps an identity token instead of a password has put a key there.
+                # Whoever keeps an identity token instead of a password has put a key there, or it comes from
+                # a helper.
                 proved = _Proved.by(self._issuing.authenticate_key(form.get("refresh_token", "")))
             case grant if grant == _EXCHANGE:
                 proved = _Proved(self._exchanged(request, form))
@@ -107,6 +111,16 @@ class _TokenEndpoint:
             named.pop(), form.get("subject_token", ""), self._entrance.address(request)
         )
 
+    def _issue_refresh_token(self, request: Request, form: Mapping[str, str]) -> Response:
+        """The answer to a key that is exchanged for a refresh token, in the words of RFC 8693."""
+        if form.get("subject_token_type") != _ISSUED_TYPE or "actor_token" in form:
+            raise InvalidInput(
+                f"a {_REFRESH_TYPE} is issued for a key; the subject_token_type of a key is {_ISSUED_TYPE}"
+            )
+        issued = self._issuing.issue_refresh_token(form.get("subject_token", ""))
+        answer = {"access_token": issued.token, "issued_token_type": _REFRESH_TYPE, "token_type": "N_A"}
+        return _answer(request, issued, answer)
+
     def _issue(
         self, request: Request, proved: _Proved, scopes: Sequence[str], more: Mapping[str, str] | None = None
     ) -> Response:
@@ -114,15 +128,16 @@ class _TokenEndpoint:
         asked = [scope for joined in scopes for scope in joined.split()]
         address = self._entrance.address(request)
         issued = self._issuing.issue(proved.principal, asked, address, key=proved.key)
-        request.state.principal = issued.principal
-        answer = {
-            "token": issued.token,
-            "access_token": issued.token,
-            "expires_in": int(issued.lifetime.total_seconds()),
-            "issued_at": issued.issued.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            **(more or {}),
-        }
-        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+        return _answer(request, issued, {"token": issued.token, "access_token": issued.token, **(more or {})})
+
+
+def _answer(request: Request, issued: IssuedToken, answer: Mapping[str, str]) -> Response:
+    request.state.principal = issued.principal
+    times = {
+        "expires_in": int(issued.lifetime.total_seconds()),
+        "issued_at": issued.issued.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return JSONResponse({**answer, **times}, headers={"Cache-Control": "no-store"})
 
 
 def _basic(request: Request) -> tuple[str, str]:

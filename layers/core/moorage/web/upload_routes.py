@@ -38,9 +38,11 @@ def start_upload(call: Call) -> Response:
         return created(call, link.digest)
     algorithm = Algorithm.parse(call.query("digest-algorithm") or Algorithm.SHA256)
     signing = call.services.signing
-    way = _way(call, algorithm) if signing else Way.API
-    session = call.services.uploads.start(call.repository, call.principal, algorithm, way)
-    signed = signing.location(call.path("blobs/uploads/"), session) if signing and way in METHODS else None
+    ways = _ways(call, algorithm) if signing else (Way.API,)
+    session = call.services.uploads.start(call.repository, call.principal, algorithm, ways)
+    signed = None
+    if signing and session.way in METHODS:
+        signed = signing.location(call.path("blobs/uploads/"), session)
     return session_response(call, session, HTTPStatus.ACCEPTED, signed)
 
 
@@ -81,15 +83,16 @@ def cancel_upload(call: Call) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _way(call: Call, algorithm: Algorithm) -> Way:
-    """How a client sends its blob best, if it has come by the front door, where the other ways begin."""
+def _ways(call: Call, algorithm: Algorithm) -> tuple[Way, ...]:
+    """How a client sends its blob, the best way first, if it has come by the front door, where the other ways
+    than through the API begin.
+    """
     if not call.services.entrance.came_through_front_door(call.request):
-        return Way.API
+        return (Way.API,)
+    others = (Way.STREAM, Way.API) if call.services.streamed else (Way.API,)
     whole = sends_whole_blobs(call.request.headers.get("user-agent", ""))
     # The store makes sure of a SHA-256 while it receives, and of no other digest.
-    if whole and algorithm is Algorithm.SHA256:
-        return Way.DIRECT
-    return Way.STREAM if call.services.streamed else Way.API
+    return (Way.DIRECT, *others) if whole and algorithm is Algorithm.SHA256 else others
 
 
 def _mount(call: Call, digest: Digest) -> Response | None:

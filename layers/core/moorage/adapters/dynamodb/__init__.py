@@ -6,6 +6,7 @@ from moorage.adapters.aws import Patience
 from moorage.adapters.dynamodb.accounts import DynamoAccounts
 from moorage.adapters.dynamodb.blobs import DynamoBlobs
 from moorage.adapters.dynamodb.images import DynamoImages
+from moorage.adapters.dynamodb.jobs import DynamoJobs
 from moorage.adapters.dynamodb.manifests import DynamoManifests
 from moorage.adapters.dynamodb.removal import DynamoRepositoryRemoval
 from moorage.adapters.dynamodb.repositories import DynamoRepositories
@@ -29,9 +30,10 @@ class DynamoTable(
     DynamoRepositoryRemoval,
     DynamoVerificationKeys,
     DynamoSecretStates,
+    DynamoJobs,
 ):
     """All that the table holds: organisations with their resources and keys, repositories with their content,
-    verification keys.
+    verification keys, jobs.
     """
 
 

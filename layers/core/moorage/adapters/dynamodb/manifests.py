@@ -13,13 +13,14 @@ from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.table import Attempts, ConditionFailed
 from moorage.adapters.dynamodb.tags import DynamoTags
 from moorage.adapters.dynamodb.writes import Write, delete, put, update
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.digests import Digest
 from moorage.domain.errors import WriteConflict
 from moorage.domain.names import Repository
 from moorage.ports import ManifestRecord, Referrer, ReferrerPage
 
 # What a reader of a manifest gets; the row also says what its deletion has to remove.
-_SUMMARY = ("digest", "media_type", "size", "total_size", "pushed", "subject", "artifact_type")
+_SUMMARY = ("digest", "media_type", "size", "total_size", "pushed", "subject", "artifact_type", "store")
 _CONTENT = ("body", "body_key")
 _ACCOMPANIED = ("uses", "referrer", "push", "tag_writes", "subject")
 
@@ -42,8 +43,19 @@ class DynamoManifests(DynamoTags):
         self, repository: Repository, digests: Collection[Digest]
     ) -> Mapping[Digest, ManifestRecord]:
         """Those that exist, without content."""
+        return self._find_all(repository, digests, *_SUMMARY)
+
+    def read_manifests(
+        self, repository: Repository, digests: Collection[Digest]
+    ) -> Mapping[Digest, ManifestRecord]:
+        """Those that exist, with content."""
+        return self._find_all(repository, digests, *_SUMMARY, *_CONTENT)
+
+    def _find_all(
+        self, repository: Repository, digests: Collection[Digest], *only: str
+    ) -> Mapping[Digest, ManifestRecord]:
         wanted = (keys.manifest(repository, digest) for digest in digests)
-        found = (_manifest(each) for each in self._table.get_all(wanted, *_SUMMARY))
+        found = (_manifest(each) for each in self._table.get_all(wanted, *only))
         return {manifest.digest: manifest for manifest in found}
 
     def put_manifest(
@@ -138,6 +150,7 @@ def _storing(
         "total_size": manifest.total_size,
         "body": manifest.body,
         "body_key": manifest.body_key,
+        "store": manifest.store,
         "subject": str(manifest.subject) if manifest.subject else None,
         "artifact_type": manifest.artifact_type,
         "push": push,
@@ -181,6 +194,7 @@ def _manifest(found: Row) -> ManifestRecord:
         subject=Digest.parse(found["subject"]) if "subject" in found else None,
         artifact_type=found.get("artifact_type"),
         total_size=found["total_size"],
+        store=found.get("store", DEFAULT_STORE),
     )
 
 

@@ -9,6 +9,7 @@ from moorage.adapters.dynamodb.resources import STANDING
 from moorage.adapters.dynamodb.rows import Row, resource, row
 from moorage.adapters.dynamodb.table import ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, check, put
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.errors import NameUnknown, WriteConflict
 from moorage.domain.names import Repository
 from moorage.ports import RepositoryRecord
@@ -44,6 +45,7 @@ class DynamoRepositories:
             **resource(record.id, record.created),
             "org": name.org,
             "image": name.image,
+            "store": record.store,
         }
         try:
             self._table.transact(
@@ -70,5 +72,8 @@ class DynamoRepositories:
 
 def _record(found: Row) -> RepositoryRecord:
     return RepositoryRecord(
-        Repository(found["org"], found["image"]), found["id"], datetime.fromisoformat(found["created"])
+        Repository(found["org"], found["image"]),
+        found["id"],
+        datetime.fromisoformat(found["created"]),
+        found.get("store", DEFAULT_STORE),
     )

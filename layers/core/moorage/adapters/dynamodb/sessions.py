@@ -11,7 +11,7 @@ from moorage.adapters import keys
 from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.table import ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, Write, delete, put, update
-from moorage.domain.blobs import BlobLink, Way
+from moorage.domain.blobs import DEFAULT_STORE, BlobLink, Way
 from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, WriteConflict
 from moorage.domain.names import Repository
@@ -180,6 +180,7 @@ def _row(session: UploadSession) -> Row:
         "expires": session.expires.isoformat(),
         "algorithm": str(session.algorithm),
         "way": str(session.way),
+        "store": session.store,
         "state": str(session.state),
         "chunks": _chunks(session.chunks),
         "received": session.offset,
@@ -202,6 +203,7 @@ def _session(found: Row) -> UploadSession:
         expires=datetime.fromisoformat(found["expires"]),
         algorithm=Algorithm(found["algorithm"]),
         way=Way(found["way"]),
+        store=found.get("store", DEFAULT_STORE),
         state=SessionState(found["state"]),
         chunks=tuple(Chunk(chunk["key"], chunk["size"]) for chunk in found["chunks"]),
         digest=Digest.parse(found["digest"]) if "digest" in found else None,

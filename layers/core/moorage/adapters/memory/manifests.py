@@ -56,9 +56,16 @@ class MemoryManifests(MemoryResources):
         self, repository: Repository, digests: Collection[Digest]
     ) -> Mapping[Digest, ManifestRecord]:
         """Those that exist, without content."""
+        found = self.read_manifests(repository, digests).values()
+        return {each.digest: replace(each, body=None, body_key=None) for each in found}
+
+    def read_manifests(
+        self, repository: Repository, digests: Collection[Digest]
+    ) -> Mapping[Digest, ManifestRecord]:
+        """Those that exist, with content."""
         with self._manifests_lock:
             return {
-                digest: replace(self._manifests[repository, digest], body=None, body_key=None)
+                digest: self._manifests[repository, digest]
                 for digest in digests
                 if (repository, digest) in self._manifests
             }

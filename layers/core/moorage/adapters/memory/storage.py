@@ -16,9 +16,10 @@ _PIECE = 1024 * 1024
 
 
 class MemoryStorage:
-    """The ports ``Storage`` and ``MultipartStorage``."""
+    """The port ``ObjectStore``; ``host`` is the host name in its URLs."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "storage.invalid") -> None:
+        self._host = host
         self._storage_lock = threading.RLock()
         self._contents: dict[str, bytes] = {}
         self._without_checksum: set[str] = set()
@@ -38,6 +39,22 @@ class MemoryStorage:
         with self._storage_lock:
             self.put(key, content)
             self._without_checksum.add(key)
+
+    def take_copy(self, key: str, source: MemoryStorage, source_key: str) -> bool:
+        """Store a copy of an object of this store or another, with what that knows of it; False if there is
+        none.
+        """
+        with source._storage_lock:
+            content = source._contents.get(source_key)
+            known = source_key not in source._without_checksum
+            encoding = source._encodings.get(source_key)
+        if content is None:
+            return False
+        with self._storage_lock:
+            (self.put if known else self.put_without_checksum)(key, content)
+            if encoding is not None:
+                self._encodings[key] = encoding
+        return True
 
     def put_encoded(self, key: str, content: bytes, encoding: str) -> None:
         """For tests: an object that the store will call encoded."""
@@ -101,12 +118,12 @@ class MemoryStorage:
 
     def presign_get(self, key: str) -> str:
         """A URL in the form of S3's, that nothing answers."""
-        return _url(key, "host")
+        return self._url(key, "host")
 
     def presign_put(self, key: str, size: int, sha256: str) -> PresignedRequest:
         """A request that nothing answers; a test does what it stands for with ``put``."""
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-        url = _url(key, "content-length;host;if-none-match;x-amz-checksum-sha256")
+        url = self._url(key, "content-length;host;if-none-match;x-amz-checksum-sha256")
         headers = {"Content-Length": str(size), "If-None-Match": "*", "x-amz-checksum-sha256": checksum}
         return PresignedRequest(url, headers)
 
@@ -119,12 +136,21 @@ class MemoryStorage:
 
     def presign_part(self, key: str, upload_id: str, number: int, size: int) -> str:
         """A URL that nothing answers; a test does what it stands for with ``put_part``."""
-        return f"{_url(key, 'content-length;host')}&uploadId={upload_id}&partNumber={number}#{size}"
+        url = self._url(key, "content-length;host")
+        return f"{url}&uploadId={upload_id}&partNumber={number}#{size}"
 
     def put_part(self, key: str, upload_id: str, number: int, content: bytes) -> None:
         """For tests: what a client does with the URL of a part."""
         with self._storage_lock:
             self._uploads[key, upload_id][number] = bytes(content)
+
+    def take_part(self, key: str, upload_id: str, number: int, content: bytes) -> Part | None:
+        """Store a part that is a copy; None if there is no such upload (any more)."""
+        with self._storage_lock:
+            if (key, upload_id) not in self._uploads:
+                return None
+            self.put_part(key, upload_id, number, content)
+            return _part(number, content)
 
     def list_parts(self, key: str, upload_id: str) -> Sequence[Part] | None:
         """The parts that are there."""
@@ -152,14 +178,13 @@ class MemoryStorage:
         with self._storage_lock:
             self._uploads.pop((key, upload_id), None)
 
+    def _url(self, key: str, signed_headers: str) -> str:
+        return (
+            f"https://{self._host}/{quote(key)}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=600"
+            f"&X-Amz-SignedHeaders={quote(signed_headers)}"
+            f"&X-Amz-Signature={hashlib.sha256(key.encode()).hexdigest()}"
+        )
+
 
 def _part(number: int, content: bytes) -> Part:
     return Part(number, len(content), f'"{hashlib.sha256(content).hexdigest()}"')
-
-
-def _url(key: str, signed_headers: str) -> str:
-    return (
-        f"https://storage.invalid/{quote(key)}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=600"
-        f"&X-Amz-SignedHeaders={quote(signed_headers)}"
-        f"&X-Amz-Signature={hashlib.sha256(key.encode()).hexdigest()}"
-    )

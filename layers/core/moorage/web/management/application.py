@@ -12,7 +12,7 @@ from starlette.routing import Match
 
 from moorage import __version__
 from moorage.domain.errors import EndpointUnknown, InvalidInput, MethodUnsupported, RegistryError
-from moorage.web.management import accounts, discovery, images, organisations, resources
+from moorage.web.management import accounts, copies, discovery, images, jobs, organisations, resources
 from moorage.web.management.errors import code_of, error_response
 from moorage.web.management.routing import Routes, routes_of
 from moorage.web.management.services import ManagementServices
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 DESCRIPTION = """\
-Organisations, the principals in them, the policies that say who may do what, and the images.
+Organisations, the principals in them, the policies that say who may do what, the images, and jobs that copy
+images.
 
 Every resource has the same verbs. A list goes on at its link `next`. A change may carry the `version` that it
 was made from; when that is no longer the stored one, the answer is 409 and nothing is written. Whatever goes
@@ -56,7 +57,7 @@ def create_api(services: ManagementServices) -> FastAPI:
     api.state.services = services
     routes = Routes(api)
     # What is more special comes first: the name of an image may have slashes.
-    for module in (discovery, accounts, organisations, images, resources):
+    for module in (discovery, accounts, organisations, jobs, copies, images, resources):
         module.add_routes(routes)
     return api
 

@@ -162,6 +162,7 @@ class OrganisationSettings(Shape):
     tags: Tags | None = None
     identity_pull: StrictBool | None = None
     immutable_tags: list[ImmutableTags] | None = None
+    store: Name | None = Field(default=None, description="As it is; it does not change.")
 
 
 class Creator(Shape):
@@ -176,6 +177,7 @@ class OrganisationBody(Writable):
 
     identity_pull: StrictBool | None = None
     immutable_tags: list[ImmutableTags] | None = None
+    store: Name | None = Field(default=None, description="Where its blobs lie: a store of the deployment.")
     creator: Creator | None = None
 
 

@@ -59,8 +59,12 @@ async def _email(email: Annotated[str, Path(description="The e-mail address.")])
     """Declare a part of a path."""
 
 
+async def _id(id: Annotated[str, Path(description="The id of the job.")]) -> None:  # noqa: A002
+    """Declare a part of a path."""
+
+
 # Each `async`: what is not would run in a pool of threads.
-_PARTS = {"org": _org, "gvc": _gvc, "name": _name, "kind": _kind, "email": _email}
+_PARTS = {"org": _org, "gvc": _gvc, "name": _name, "kind": _kind, "email": _email, "id": _id}
 
 
 class Routes:

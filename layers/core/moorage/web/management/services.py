@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from moorage.ports import Clock
 from moorage.services.callers import Callers
+from moorage.services.copy_requests import CopyRequests
 from moorage.services.image_access import ImageAccess
 from moorage.services.invitations import Invitations
+from moorage.services.job_access import JobAccess
 from moorage.services.organisation_admin import OrganisationAdministration
 from moorage.services.principal_keys import PrincipalKeys
 from moorage.services.reports import Reports
@@ -30,5 +32,7 @@ class ManagementServices:
     invitations: Invitations
     reports: Reports
     images: ImageAccess
+    jobs: JobAccess
+    copies: CopyRequests
     entrance: Entrance
     clock: Clock

@@ -1,0 +1,3 @@
+"""The ``moorage`` command."""
+
+__version__ = "0.1.0"

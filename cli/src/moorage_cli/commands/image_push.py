@@ -1,0 +1,186 @@
+"""``moorage image push``: an image from a layout, an archive or an engine."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from moorage_cli.errors import Misused
+from moorage_cli.session import Session, common_options, is_terminal, pass_session
+
+if TYPE_CHECKING:
+    from moorage_cli.push.image import Image
+    from moorage_cli.push.progress import Bars
+    from moorage_cli.push.pushing import Outcome
+    from moorage_cli.push.store import Store
+    from moorage_cli.push.target import Target
+
+_AT_ONCE = 4
+_SIZE = re.compile(r"([0-9]{1,12})([KMG]?)(?:i?B)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_LEAST_PART, _LARGEST_PART = 5 * 1024**2, 5 * 1024**3
+
+
+class _Size(click.ParamType[int]):
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = _SIZE.fullmatch(str(value))
+        size = int(found[1]) * _UNITS[found[2].upper()] if found else 0
+        if not _LEAST_PART <= size <= _LARGEST_PART:
+            self.fail("parts have between 5M and 5G", param, ctx)
+        return size
+
+
+@click.command("push")
+@common_options
+@click.argument("source")
+@click.argument("name", required=False, metavar="[NAME[:TAG]]")
+@click.option(
+    "--platform", metavar="OS/ARCH", help="Push one platform of an index alone, such as linux/arm64."
+)
+@click.option(
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(1, 32),
+    default=_AT_ONCE,
+    help=f"How much is sent side by side ({_AT_ONCE}).",
+)
+@click.option(
+    "--part-size",
+    metavar="SIZE",
+    type=_Size(),
+    help="Send what is larger in parts, such as 64M: after a break, less is sent again (128M, from 1G on).",
+)
+@click.option("--no-compress", is_flag=True, help="Leave layers uncompressed that an engine keeps so.")
+@pass_session
+def push(
+    session: Session,
+    source: str,
+    name: str | None,
+    platform: str | None,
+    parallel: int,
+    part_size: int | None,
+    *,
+    no_compress: bool,
+) -> None:
+    """Push an image, sending nothing that is there. A push that broke off goes on where it was.
+
+    SOURCE is the folder of an OCI layout, an archive of one or of docker save (gzip or not), or an image of a
+    running engine:
+
+    \b
+    DIR, oci:DIR[:REF]
+    FILE, oci-archive:FILE[:REF], docker-archive:FILE[:REF]
+    docker:IMAGE, podman:IMAGE
+
+    REF chooses one of several images. What has a manifest is pushed as it is, with all platforms and the same
+    digests. Layers that an engine keeps unpacked are compressed. Without NAME it is what the source calls the
+    image, without TAG latest.
+    """  # noqa: D301 - lets click keep lines as they are
+    from moorage_cli.push.docker_archive import Packing  # noqa: PLC0415 - help does without
+    from moorage_cli.push.progress import bars  # noqa: PLC0415
+    from moorage_cli.push.scratch import Scratch  # noqa: PLC0415
+    from moorage_cli.push.sources import parse_source, read_image  # noqa: PLC0415
+
+    # What cannot be right is said before anything is read.
+    target = _target(session, name) if name else None
+    found = parse_source(source)
+    if found.engine and is_terminal(sys.stderr):
+        session.note(f"saving {found.reference} from {found.engine}")
+    with Scratch() as scratch, bars(session) as shown:
+        packing = Packing(
+            scratch,
+            not no_compress,
+            parallel,
+            lambda digest, size: shown.bar(digest, size, "compressing").advance,
+            threading.Event(),
+        )
+        image = read_image(found, platform, packing)
+        shown.clear()
+        if image.note:
+            session.note(image.note)
+        target = target or _suggested(session, image)
+        outcome = _push(session, image, target, shown, parallel, part_size)
+    _show(session, image, target, outcome)
+
+
+def _push(
+    session: Session, image: Image, target: Target, shown: Bars, parallel: int, part_size: int | None
+) -> Outcome:
+    from moorage_cli.push.pushing import Pushing  # noqa: PLC0415
+    from moorage_cli.push.repository import Repository, Tokens  # noqa: PLC0415
+    from moorage_cli.push.unfinished import Unfinished  # noqa: PLC0415
+
+    tokens = Tokens(session.anonymous_api, session.credential, target.repository)
+    repository = Repository(session.anonymous_api, tokens, target.repository)
+    store = _store(session)
+    with Unfinished(session.profile_file.folder, session.endpoint, target.repository) as unfinished:
+        pushing = Pushing(repository, store, unfinished, shown, parallel, part_size)
+        try:
+            return pushing.push(image, target.tag)
+        except KeyboardInterrupt:
+            shown.clear()
+            session.note("what was sent stays there; the same command goes on from it")
+            raise
+        finally:
+            store.stop()
+
+
+def _store(session: Session) -> Store:
+    from moorage_cli.endpoints import is_loopback  # noqa: PLC0415
+    from moorage_cli.push.store import Store, tls  # noqa: PLC0415
+
+    insecure = session.settings.insecure
+    return Store(
+        lambda: tls(insecure=insecure),
+        # What is sent in clear text anyway, or stays on this machine, may go on so.
+        https_only=not (insecure or is_loopback(session.endpoint)),
+        trace=session.note_plainly if session.verbose else None,
+    )
+
+
+def _target(session: Session, name: str) -> Target:
+    from moorage_cli.endpoints import host_of  # noqa: PLC0415
+    from moorage_cli.push.target import parse_target  # noqa: PLC0415
+
+    return parse_target(name, session.org, host_of(session.endpoint))
+
+
+def _suggested(session: Session, image: Image) -> Target:
+    from moorage_cli.push.target import suggested  # noqa: PLC0415
+
+    for called in image.names:
+        name = suggested(called, session.org)
+        if name is not None:
+            return _target(session, name)
+    raise Misused("the source does not say what the image is called", "add NAME[:TAG]")
+
+
+def _show(session: Session, image: Image, target: Target, outcome: Outcome) -> None:
+    """Where the image is now on stdout, and what was done on stderr."""
+    if session.output in {"json", "yaml"}:
+        session.show_document(
+            {
+                "image": f"{target.name}:{target.tag}",
+                "org": target.org,
+                "digest": image.digest,
+                "blobs": {"sent": outcome.sent, "there": outcome.there},
+                "sentBytes": outcome.sent_bytes,
+                "links": [{"rel": "self", "href": target.link}],
+            }
+        )
+    else:
+        click.echo(target.link if session.output == "names" else f"{target}@{image.digest}")
+    session.note(
+        f"pushed {target}: {outcome.sent} blobs sent ({_megabytes(outcome.sent_bytes)}),"
+        f" {outcome.there} were there, {outcome.seconds:.1f} s"
+    )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1_000_000:.1f} MB"

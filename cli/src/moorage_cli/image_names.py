@@ -1,0 +1,49 @@
+"""What an image is called in its organisation, by whichever of its addresses a person writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage_cli.errors import Misused
+
+if TYPE_CHECKING:
+    from moorage_cli.session import Session
+
+
+def image_reference(session: Session, text: str) -> str:
+    """``text`` without the host and organisation that an address begins with; a name or link stays as it is.
+
+    Raises:
+        Misused: the address is of another registry or organisation.
+    """
+    if text.startswith("/") or not is_host(text.partition("/")[0]) or "/" not in text:
+        return text
+    from moorage_cli.endpoints import host_of  # noqa: PLC0415 - help does without
+
+    return at_host(text, session.org, host_of(session.endpoint))
+
+
+def at_host(text: str, org: str, host: str) -> str:
+    """``NAME:TAG`` of the address ``HOST/ORG/NAME:TAG`` or ``ORG.DOMAIN/NAME:TAG``.
+
+    Raises:
+        Misused: it is at another host than ``host``, or in another organisation than ``org``.
+    """
+    first, _, rest = text.partition("/")
+    if first.startswith(f"{org}."):
+        return rest
+    if first != host:
+        raise Misused(f"{text!r} is not at {host}", "name the image without a host, or add --endpoint")
+    there, _, name = rest.partition("/")
+    if there != org:
+        raise Misused(
+            f"{text!r} is not in {org}", f"add --org {there}" if name else "write HOST/ORG/NAME:TAG"
+        )
+    return name
+
+
+def is_host(component: str) -> bool:
+    """Whether the first part of an address is a host, and no part of a name: as clients tell them apart."""
+    if component == "localhost":
+        return True
+    return component[:1].isalnum() and ("." in component or ":" in component)

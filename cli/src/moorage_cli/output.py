@@ -1,0 +1,178 @@
+"""Results on stdout: tables for people, JSON and YAML for programs, links for pipelines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from moorage_cli import times
+from moorage_cli.endpoints import host_of
+from moorage_cli.errors import printable
+
+if TYPE_CHECKING:
+    from moorage_cli.session import Session
+
+Json = dict[str, Any]
+
+_GAP = 2
+_NARROWEST = 8
+_UNIT = 1000
+_ELLIPSIS = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its title, and the field that it shows, or a function of the resource.
+
+    ``time`` says that it holds moments. ``whole`` columns are never cut, because people copy from them.
+    ``cut`` is how many characters are shown at all. ``placed`` functions are given the host of the registry
+    as well.
+    """
+
+    title: str
+    value: str | Callable[..., Any]
+    time: bool = False
+    whole: bool = False
+    cut: int | None = None
+    placed: bool = False
+
+    def text(self, item: Json, style: str, host: str = "") -> str:
+        """The cell for ``item``, on one line and without control characters."""
+        if isinstance(self.value, str):
+            value = item.get(self.value)
+        else:
+            value = self.value(item, host) if self.placed else self.value(item)
+        text = cell(value)
+        if self.time:
+            text = times.shown(text, style)
+        return text if self.cut is None else text[: self.cut]
+
+
+def cell(value: Any) -> str:
+    """A value in one line of text: nothing for None, ``k=v`` for maps, lists with commas between."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return ",".join(f"{cell(key)}={cell(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(cell(each) for each in value)
+    return printable(str(value))
+
+
+def amount(size: Any) -> str:
+    """A number of bytes in decimal units, as docker writes them; nothing if it is none."""
+    if not isinstance(size, int) or isinstance(size, bool):
+        return ""
+    number, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < _UNIT:
+            break
+        number, unit = number / _UNIT, larger
+    return f"{number:.3g}{unit}" if number < _UNIT else f"{number:.0f}{unit}"
+
+
+def write_item(session: Session, item: Json, columns: Sequence[Column]) -> None:
+    """Write one resource in the form that ``--output`` asks for."""
+    if session.output == "text":
+        write_table(session, [item], columns)
+    elif session.output == "names":
+        _write_links([item])
+    else:
+        write_document(session, item)
+
+
+def write_list(session: Session, kind: str, items: Sequence[Json], columns: Sequence[Column]) -> None:
+    """Write several resources of ``kind`` in the form that ``--output`` asks for."""
+    if session.output == "text":
+        write_table(session, items, columns)
+    elif session.output == "names":
+        _write_links(items)
+    else:
+        write_document(session, {"kind": "list", "itemKind": kind, "items": list(items)})
+
+
+def write_document(session: Session, document: Any) -> None:
+    """Write any document as YAML if ``--output yaml`` asks for it, else as JSON."""
+    if session.output == "yaml":
+        from moorage_cli.documents import to_yaml  # noqa: PLC0415 - costs much, and few commands need it
+
+        click.echo(to_yaml(document), nl=False)
+    else:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=not _is_unicode()))
+
+
+def write_table(session: Session, items: Sequence[Json], columns: Sequence[Column]) -> None:
+    """Write a table. A terminal gets it as wide as it is, a pipe in full length."""
+    host = host_of(session.endpoint) if any(column.placed for column in columns) else ""
+    rows = [[column.text(item, session.times, host) for column in columns] for item in items]
+    titles = [column.title for column in columns]
+    widths = [max(_width(line[index]) for line in [titles, *rows]) for index in range(len(columns))]
+    if _on_terminal():
+        available = shutil.get_terminal_size().columns - _GAP * (len(columns) - 1)
+        widths = _fitted(widths, available, [column.whole for column in columns])
+    title = _line(titles, widths)
+    click.echo(click.style(title, bold=True) if session.colored() else title, color=session.colored())
+    for row in rows:
+        click.echo(_line(row, widths))
+
+
+def _write_links(items: Sequence[Json]) -> None:
+    for item in items:
+        links = item.get("links") or ()
+        own = next((each.get("href") for each in links if each.get("rel") == "self"), None)
+        click.echo(printable(str(own or item.get("name") or "")))
+
+
+def _fitted(widths: Sequence[int], available: int, whole: Sequence[bool]) -> list[int]:
+    """``widths``, the widest of those that may be cut made narrower until all fit, or none can give more."""
+    fitted = list(widths)
+    while sum(fitted) > available:
+        giving = [index for index, kept in enumerate(whole) if not kept and fitted[index] > _NARROWEST]
+        if not giving:
+            break
+        fitted[max(giving, key=fitted.__getitem__)] -= 1
+    return fitted
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    fitting = [_padded(text, width) for text, width in zip(cells, widths, strict=True)]
+    return (" " * _GAP).join(fitting).rstrip()
+
+
+def _padded(text: str, width: int) -> str:
+    if text.isascii():
+        short = text if len(text) <= width else text[: width - 1] + _mark()
+        return short.ljust(width)
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - wide characters are rare
+
+    return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + _mark()
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    return cell_len(text)
+
+
+def _mark() -> str:
+    return _ELLIPSIS if _is_unicode() else "~"
+
+
+def _is_unicode() -> bool:
+    return "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
+
+
+def _on_terminal() -> bool:
+    from moorage_cli.session import is_terminal  # noqa: PLC0415 - it imports this module's types
+
+    return is_terminal(sys.stdout)

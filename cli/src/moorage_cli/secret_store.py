@@ -1,0 +1,127 @@
+"""Where the keys of profiles are kept: in the system's keyring, else in a file of mode 0600."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moorage_cli.errors import CliError
+from moorage_cli.storage import locked, open_to_others, read_document, write_document
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+SERVICE = "moorage"
+# What keyring itself calls recommended; below are backends that keep secrets in plain files, or nowhere.
+_RECOMMENDED = 1
+
+
+class Place(StrEnum):
+    """Where a secret is."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+
+
+class SecretStore:
+    """The secrets that belong to one configuration folder, by account: for a profile its name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / "secrets.json"
+
+    def put(self, account: str, secret: str) -> Place:
+        """Keep a secret, in the keyring if there is one that takes it; where it is now.
+
+        Raises:
+            CliError: it cannot be kept.
+        """
+        if self._put_in_keyring(account, secret):
+            self._change_file(account, None)
+            return Place.KEYRING
+        self._change_file(account, secret)
+        return Place.FILE
+
+    def get(self, account: str) -> str | None:
+        """The secret of an account, or None.
+
+        Raises:
+            CliError: the keyring does not open, or the file is open to others.
+        """
+        if open_to_others(self._file):
+            raise CliError(
+                f"{self._file} can be read by others",
+                f"run 'chmod 600 {self._file}', and replace the keys that somebody may have seen",
+            )
+        kept = read_document(self._file).get(account)
+        if isinstance(kept, str):
+            return kept
+        backend = _usable_keyring()
+        if backend is None:
+            return None
+        from keyring.errors import KeyringError  # noqa: PLC0415 - costs much, and few commands need it
+
+        try:
+            return backend.get_password(SERVICE, self._keyring_account(account))
+        except KeyringError as error:
+            raise CliError("the system's keyring does not open", "unlock it, or set MOORAGE_TOKEN") from error
+
+    def delete(self, account: str) -> None:
+        """Forget a secret, wherever it is.
+
+        Raises:
+            CliError: it cannot be removed.
+        """
+        self._change_file(account, None)
+        backend = _usable_keyring()
+        if backend is None:
+            return
+        from keyring.errors import KeyringError, PasswordDeleteError  # noqa: PLC0415
+
+        try:
+            backend.delete_password(SERVICE, self._keyring_account(account))
+        except PasswordDeleteError:
+            return
+        except KeyringError as error:
+            raise CliError("the system's keyring does not open", "unlock it and try again") from error
+
+    def _put_in_keyring(self, account: str, secret: str) -> bool:
+        backend = _usable_keyring()
+        if backend is None:
+            return False
+        from keyring.errors import KeyringError  # noqa: PLC0415
+
+        try:
+            backend.set_password(SERVICE, self._keyring_account(account), secret)
+        except KeyringError:
+            return False
+        return True
+
+    def _change_file(self, account: str, secret: str | None) -> None:
+        if secret is None and not self._file.exists():
+            return
+        with locked(self._folder):
+            document: dict[str, Any] = read_document(self._file)
+            before = dict(document)
+            document.pop(account, None)
+            if secret is not None:
+                document[account] = secret
+            if document != before or open_to_others(self._file):
+                write_document(self._file, document)
+
+    def _keyring_account(self, account: str) -> str:
+        # Profiles of one name in two folders are two profiles.
+        return f"{account} ({self._folder.absolute()})"
+
+
+def _usable_keyring() -> KeyringBackend | None:
+    import keyring  # noqa: PLC0415
+    from keyring.errors import KeyringError  # noqa: PLC0415
+
+    try:
+        backend = keyring.get_keyring()
+        priority = float(backend.priority)
+    except (KeyringError, RuntimeError, ValueError):
+        return None
+    return backend if priority >= _RECOMMENDED else None

@@ -1,0 +1,103 @@
+"""The folder of settings, and files in it that only their owner can read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from moorage_cli.errors import CliError
+
+_PRIVATE_FOLDER = 0o700
+_OTHERS = 0o077
+
+
+def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """``MOORAGE_HOME``, or ``moorage`` in ``XDG_CONFIG_HOME``, or ``~/.config/moorage``."""
+    if own := environment.get("MOORAGE_HOME"):
+        return Path(own).expanduser()
+    base = environment.get("XDG_CONFIG_HOME")
+    # The specification says that a relative path there is to be ignored.
+    if base and Path(base).is_absolute():
+        return Path(base) / "moorage"
+    return Path(environment.get("HOME") or Path.home()) / ".config" / "moorage"
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if there is no such file.
+
+    Raises:
+        CliError: the file cannot be read, or holds something else.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CliError(f"{path} is not valid JSON", "repair it, or remove it and log in again") from error
+    if not isinstance(document, dict):
+        raise CliError(f"{path} does not hold a JSON object", "repair it, or remove it and log in again")
+    return document
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace a file, at once or not at all; only its owner can read it from its first byte on.
+
+    Raises:
+        CliError: it cannot be written; what was there before is still there.
+    """
+    import tempfile  # noqa: PLC0415 - it brings compression along, and most commands write nothing
+
+    try:
+        path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        # mkstemp makes files of mode 0600.
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise CliError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            Path(draft).unlink()
+        raise CliError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def open_to_others(path: Path) -> bool:
+    """Whether a file is there that somebody beside its owner may read or write."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return bool(path.stat().st_mode & _OTHERS)
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other commands from changing files of ``folder`` meanwhile, where the system has such locks."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - it is not there on Windows
+
+    try:
+        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CliError(f"{folder} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,196 @@
+"""Images, copied whole: first all that belongs to them, from the leaves up, and their tags last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Protocol, TypeVar
+
+from moorage.domain.digests import Digest
+from moorage.domain.errors import ManifestBlobUnknown, WriteConflict
+from moorage.domain.immutable_tags import is_glob_match
+from moorage.domain.jobs import CopyItem
+from moorage.domain.manifests import Manifest
+from moorage.domain.names import Repository
+from moorage.ports import (
+    Blobs,
+    Clock,
+    Images,
+    Jobs,
+    Manifests,
+    Repositories,
+    RepositoryRecord,
+    Resources,
+    Stores,
+)
+from moorage.services.copy_blobs import BlobPlan, CopyBlobs
+from moorage.services.copy_graph import CopyGraph, CopyGraphs
+from moorage.services.copy_lease import SIDE_BY_SIDE, CopyFailed, CopyLease
+from moorage.services.copy_tags import CopyTags, TagMove
+from moorage.services.manifest_writes import ManifestWrites
+from moorage.services.repositories import RepositoryOpening
+
+DESTINATION_GONE = "the destination was deleted while the copy was made"
+
+# Of what is small; between groups the worker looks whether its time is over.
+_AT_ONCE = 64
+_READ_AT_ONCE = 1000
+
+Each = TypeVar("Each")
+
+
+class CopyTable(Repositories, Manifests, Blobs, Images, Resources, Jobs, Protocol):
+    """All that a copy reads and writes in the table."""
+
+
+class CopyImages:
+    """Copies images of one repository to another. What has been done before is found out and left as it is,
+    so that whoever comes after a crash goes on.
+    """
+
+    def __init__(
+        self,
+        table: CopyTable,
+        stores: Stores,
+        graphs: CopyGraphs,
+        blobs: CopyBlobs,
+        tags: CopyTags,
+        clock: Clock,
+    ) -> None:
+        self._table = table
+        self._graphs = graphs
+        self._blobs = blobs
+        self._tags = tags
+        self._opening = RepositoryOpening(table, table, clock)
+        # What is not linked yet is missing: a copy settles no uploads.
+        self._writes = ManifestWrites(table, stores, self._opening, clock, table.find_links)
+
+    def copy(self, lease: CopyLease, items: Sequence[CopyItem], has_time: Callable[[], bool]) -> bool:
+        """Copy some images as far as there is time, but not without having done something; whether they are
+        complete.
+
+        Raises:
+            CopyFailed: they cannot be copied. No tag of theirs has moved, unless another one was set at the
+                destination at the same moment.
+            TagImmutable, NameUnknown: likewise.
+            CopyStopped: see ``CopyLease``.
+        """
+        order = lease.job.order
+        graph = self._graphs.walk(
+            lease, order.source, [item.digest for item in items], referrers=order.referrers
+        )
+        into = self._opening.open(order.destination)
+        plan = self._blobs.plan(lease, order.source, order.destination, graph.blobs())
+        present = self._present(lease, order.destination, graph.manifests.keys())
+        self._count(lease, graph, plan, present)
+        for _ in self._content(lease, into, graph, plan, present):
+            if not has_time():
+                return False
+        self._move(lease, items, graph)
+        return True
+
+    def _present(self, lease: CopyLease, destination: Repository, digests: Collection[Digest]) -> set[Digest]:
+        """The manifests that the destination has already."""
+        present: set[Digest] = set()
+        for wanted in _groups(digests, _READ_AT_ONCE):
+            present |= self._table.find_manifests(destination, wanted).keys()
+            lease.keep()
+        return present
+
+    def _count(self, lease: CopyLease, graph: CopyGraph, plan: BlobPlan, present: Collection[Digest]) -> None:
+        progress = lease.progress
+        lease.keep(
+            replace(
+                progress,
+                manifests=progress.earlier_manifests + len(present),
+                manifests_total=progress.earlier_manifests + len(graph.manifests),
+                size=progress.earlier_size + plan.held_size,
+                size_total=progress.earlier_size + plan.size,
+            )
+        )
+
+    def _content(
+        self,
+        lease: CopyLease,
+        into: RepositoryRecord,
+        graph: CopyGraph,
+        plan: BlobPlan,
+        present: Collection[Digest],
+    ) -> Iterator[None]:
+        """Bring all that the destination lacks, a group at each step."""
+        apart = any(link.store != into.store for link in plan.lacking.values())
+        for links in _groups(plan.lacking.values(), SIDE_BY_SIDE if apart else _AT_ONCE):
+            self._require_standing(into)
+            copied = self._blobs.bring(lease, into, links)
+            progress, size = lease.progress, sum(link.size for link in links)
+            lease.keep(replace(progress, size=progress.size + size, copied=progress.copied + copied))
+            yield
+        for generation in graph.generations():
+            for digests in _groups((each for each in generation if each not in present), _AT_ONCE):
+                self._require_standing(into)
+                self._put(lease, digests)
+                progress = lease.progress
+                lease.keep(replace(progress, manifests=progress.manifests + len(digests)))
+                yield
+
+    def _put(self, lease: CopyLease, digests: Sequence[Digest]) -> None:
+        read = self._graphs.read(lease, lease.job.order.source, digests)
+        if gone := [digest for digest in digests if digest not in read]:
+            raise CopyFailed(
+                f"the manifest {gone[0]} was deleted at the source while the copy was made; push it there "
+                "again, and request the copy again"
+            )
+        lease.together([self._putter(lease, digest, manifest) for digest, manifest in read.items()])
+
+    def _putter(self, lease: CopyLease, digest: Digest, manifest: Manifest) -> Callable[[], None]:
+        destination = lease.job.order.destination
+
+        def put() -> None:
+            try:
+                size = self._writes.require_content(destination, manifest)
+            except ManifestBlobUnknown:
+                raise WriteConflict("the destination's content is being deleted at the same time") from None
+            self._writes.put(destination, digest, manifest, size, name=lease.job.id)
+
+        return put
+
+    def _move(self, lease: CopyLease, items: Sequence[CopyItem], graph: CopyGraph) -> None:
+        """Move the tags of images that are there as a whole: first those by which tools find what belongs to
+        them.
+        """
+        order, progress = lease.job.order, lease.progress
+        own = [TagMove(item.tag, item.digest, item.replaces) for item in items if item.tag is not None]
+        named = {move.tag for move in own}
+        companions = [
+            TagMove(tag, digest, anyway=order.replace)
+            for tag, digest in graph.companions.items()
+            # Those that the request selects are copied as they were then.
+            if tag not in named and not is_glob_match(order.selection, tag)
+        ]
+        waiting = self._tags.waiting(order.destination, [*companions, *own])
+        done = replace(
+            progress,
+            position=progress.position + len(items),
+            earlier_manifests=progress.manifests_total,
+            earlier_size=progress.size_total,
+        )
+        if not waiting:
+            lease.keep(done)
+            return
+        lease.begin_moving()
+        for moves in (companions, own):
+            self._tags.move(lease, order.destination, [each for each in moves if each in waiting], graph)
+        lease.end_moving(done, last=done.position >= order.items)
+
+    def _require_standing(self, into: RepositoryRecord) -> None:
+        """Make nothing in what is no more: the removal of an organisation may have passed here already."""
+        standing = self._table.find_repository(into.repository)
+        if standing is None or standing.id != into.id:
+            raise CopyFailed(DESTINATION_GONE)
+
+
+def _groups(each: Iterable[Each], size: int) -> Iterator[list[Each]]:
+    coming = iter(each)
+    while group := list(islice(coming, size)):
+        yield group

@@ -1,0 +1,161 @@
+"""A copy in the hands of its worker: what it reports, and how it finds out that it has to stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import timedelta
+from typing import TypeVar
+
+from moorage.domain.jobs import CopyJob, JobState, Progress
+from moorage.ports import Clock, Jobs
+
+Result = TypeVar("Result")
+
+SIDE_BY_SIDE = 8
+"""Steps that a worker takes at the same time."""
+
+RENEW_SECONDS = 20.0
+"""How often a worker that waits for a long step says that it is there: well within the lease."""
+
+_BETWEEN_REPORTS = timedelta(seconds=1)
+# A tag is moved only while so much of the lease is left: more than a write to the table can take.
+_MARGIN = timedelta(seconds=30)
+
+
+class CopyFailed(Exception):
+    """The copy cannot be made. The message is for the person who asked for it, and says what to do."""
+
+
+class CopyStopped(Exception):
+    """The job has ended, or is another worker's by now."""
+
+
+class CopyLease:
+    """The lease of one worker on one job.
+
+    Only the thread that has taken the job reports; steps in other threads look whether they have to stop.
+    ``heartbeat`` is called after each report.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        job: CopyJob,
+        clock: Clock,
+        renew_seconds: float = RENEW_SECONDS,
+        heartbeat: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._renew_seconds = renew_seconds
+        self._heartbeat = heartbeat
+        self._lost = threading.Event()
+        self._reported = clock()
+        self._moving = False
+        # What a worker before this one has left behind belongs to the job as well.
+        self._copying = dict.fromkeys(job.copying)
+        self.job = job
+        self.progress = job.progress
+
+    @property
+    def copying(self) -> tuple[str, ...]:
+        """Keys of objects that may lie in the store of the destination without being recorded."""
+        return tuple(self._copying)
+
+    def report(self, progress: Progress | None = None) -> None:
+        """Write down how far the copy is, and keep the job.
+
+        Raises:
+            CopyStopped: it is not this worker's any more.
+        """
+        now = self._clock()
+        self.progress = progress or self.progress
+        standing = self._jobs.save_progress(
+            self.job, self.progress, now, moving=self._moving, copying=self.copying
+        )
+        if standing is None:
+            self._lost.set()
+            raise CopyStopped
+        self.job, self._reported = standing, now
+        self._heartbeat()
+
+    def keep(self, progress: Progress | None = None) -> None:
+        """Report, if that was not done within the last second."""
+        self.progress = progress or self.progress
+        if self._clock() - self._reported >= _BETWEEN_REPORTS:
+            self.report()
+
+    def begin_copies(self, keys: Iterable[str]) -> None:
+        """Report that objects are going to be stored, before the first of them is."""
+        self._copying |= dict.fromkeys(keys)
+        self.report()
+
+    def end_copy(self, key: str) -> None:
+        """Note that an object is recorded, or gone again."""
+        self._copying.pop(key, None)
+
+    def begin_moving(self) -> None:
+        """Report that tags are going to move: until the end of that the job cannot be cancelled."""
+        self._moving = True
+        self.report()
+
+    def end_moving(self, progress: Progress, *, last: bool) -> None:
+        """Report that the tags have moved. After the last ones of all a cancellation would come too late."""
+        self._moving = last
+        self.report(progress)
+
+    def release(self) -> None:
+        """Give the job back, to go on later."""
+        self._jobs.release_job(self.job, self._clock())
+
+    def end(self, state: JobState, reason: str | None = None) -> bool:
+        """Let the job end; whether it was still this worker's."""
+        return self._jobs.end_job(self.job, state, self._clock(), reason)
+
+    def require_held(self) -> None:
+        """Look whether the job is this worker's, for a while yet; any thread may.
+
+        Raises:
+            CopyStopped: it is not, or not for certain.
+        """
+        until = self.job.leased_until
+        if self._lost.is_set() or until is None or self._clock() > until - _MARGIN:
+            raise CopyStopped
+
+    def passing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The same pieces, as long as the job is this worker's."""
+        for piece in pieces:
+            self._require_going()
+            yield piece
+
+    def together(self, steps: Sequence[Callable[[], Result]]) -> list[Result]:
+        """What each of the steps gives, some of them being taken at a time. The job is kept meanwhile,
+        however long they take. When one fails, or the job is lost, those that have not begun are left out,
+        and those that look whether they have to stop do.
+        """
+        if not steps:
+            return []
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            futures = [pool.submit(self._take, step) for step in steps]
+            waiting = set(futures)
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, self._renew_seconds, FIRST_EXCEPTION)
+                    for each in done:
+                        each.result()
+                    self.keep()
+            except BaseException:
+                self._lost.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [each.result() for each in futures]
+
+    def _take(self, step: Callable[[], Result]) -> Result:
+        self._require_going()
+        return step()
+
+    def _require_going(self) -> None:
+        if self._lost.is_set():
+            raise CopyStopped

@@ -1,0 +1,126 @@
+"""Tags of a copy: the last thing that changes, and only from where they stood when the copy was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from moorage.domain.digests import Digest
+from moorage.domain.errors import ManifestUnknown, WriteConflict
+from moorage.domain.images import Pushed
+from moorage.domain.names import Repository
+from moorage.ports import Clock, Images, Manifests
+from moorage.services.copy_graph import CopyGraph
+from moorage.services.copy_lease import CopyFailed, CopyLease
+from moorage.services.tag_rules import TagRules
+
+
+@dataclass(frozen=True, slots=True)
+class TagMove:
+    """A tag that is to name a manifest. If it names another one, it moves if that is ``replaces``; with
+    ``anyway`` from wherever it stands.
+    """
+
+    tag: str
+    digest: Digest
+    replaces: Digest | None = None
+    anyway: bool = False
+
+    def require_allowed(self, standing: Digest | None) -> None:
+        """Refuse to move the tag from the manifest ``standing``.
+
+        Raises:
+            CopyFailed: it must not move from there.
+        """
+        if standing in (None, self.digest, self.replaces) or self.anyway:
+            return
+        raise CopyFailed(
+            f"the tag {self.tag} at the destination names another image by now; if that is to be replaced, "
+            "request the copy again with replaceTag"
+        )
+
+
+class CopyTags:
+    """Moves tags at the destination."""
+
+    def __init__(self, manifests: Manifests, images: Images, rules: TagRules, clock: Clock) -> None:
+        self._manifests = manifests
+        self._images = images
+        self._rules = rules
+        self._clock = clock
+
+    def waiting(self, repository: Repository, moves: Collection[TagMove]) -> list[TagMove]:
+        """Those of ``moves`` that are not done yet; all of them may be made, as things are now.
+
+        Raises:
+            CopyFailed: a tag stands where it must not move from.
+            TagImmutable: by a rule of the organisation. No tag has moved in either case.
+        """
+        wanted = [(repository, move.tag) for move in moves]
+        standing = {record.tag: record.digest for record in self._images.find_images(wanted)}
+        waiting = [move for move in moves if standing.get(move.tag) != move.digest]
+        refuse_immutable = self._rules.of(repository)
+        for move in waiting:
+            move.require_allowed(standing.get(move.tag))
+            if move.tag in standing:
+                refuse_immutable(move.tag)
+        return waiting
+
+    def move(
+        self,
+        lease: CopyLease,
+        repository: Repository,
+        moves: Iterable[TagMove],
+        graph: CopyGraph,
+    ) -> None:
+        """Move tags, those of different manifests at the same time. They are known as pushed by who asked for
+        the copy.
+
+        Raises:
+            CopyFailed, TagImmutable: as ``waiting``, of a tag that was set meanwhile.
+            CopyStopped: see ``CopyLease``.
+            WriteConflict: a manifest was deleted meanwhile at the destination.
+        """
+        by_digest: dict[Digest, dict[str, TagMove]] = {}
+        for move in moves:
+            by_digest.setdefault(move.digest, {})[move.tag] = move
+        records = self._manifests.find_manifests(repository, by_digest.keys()) if by_digest else {}
+        if len(records) < len(by_digest):
+            raise _deleted()
+        pushes = [
+            Pushed(
+                digest,
+                record.media_type,
+                record.total_size,
+                lease.job.order.requester,
+                self._clock(),
+                graph.manifests[digest].platforms,
+            )
+            for digest, record in records.items()
+        ]
+        lease.together([self._mover(lease, repository, by_digest[each.digest], each) for each in pushes])
+
+    def _mover(
+        self, lease: CopyLease, repository: Repository, moves: Mapping[str, TagMove], pushed: Pushed
+    ) -> Callable[[], None]:
+        refuse_immutable = self._rules.of(repository)
+
+        def may_move(tag: str) -> None:
+            # What stands there now; if it is something else than the write is going to replace, the write is
+            # refused, and this is asked again.
+            moves[tag].require_allowed(self._manifests.find_tag(repository, tag))
+            refuse_immutable(tag)
+            lease.require_held()
+
+        def put() -> None:
+            lease.require_held()
+            try:
+                self._manifests.put_tags(repository, tuple(moves), pushed, may_move)
+            except ManifestUnknown:
+                raise _deleted() from None
+
+        return put
+
+
+def _deleted() -> WriteConflict:
+    return WriteConflict("the destination's content is being deleted at the same time")

@@ -1,0 +1,258 @@
+"""The commands that every noun has, against the stand-in and the real management API."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.cli.stand_in import Answer, StandIn, listed, refusal, resource
+from tests.cli.terminal import Terminal
+
+pytestmark = pytest.mark.usefixtures("sample_nouns")
+
+ROBOT = "/org/demo/serviceaccount/viewer"
+POLICY = {
+    "name": "ci",
+    "targetKind": "image",
+    "target": "all",
+    "bindings": [{"permissions": ["pull"], "principalLinks": [ROBOT]}],
+}
+
+
+@pytest.fixture
+def policy(real: Terminal, management) -> Terminal:
+    """The terminal at the real API, where there is a policy ``ci``."""
+    management.ok("demo/admin", "POST", "/org/demo/policy", POLICY)
+    return real
+
+
+@pytest.fixture
+def editor(tmp_path: Path, signed_in: Terminal, monkeypatch: pytest.MonkeyPatch):
+    """Makes ``$EDITOR`` a script; what it saw each time is kept in files."""
+
+    def make(script: str) -> Path:
+        file = tmp_path / "editor"
+        file.write_text(
+            f'#!/bin/sh\nn=$(ls {tmp_path}/seen.* 2>/dev/null | wc -l)\ncp "$1" {tmp_path}/seen.$n\n{script}\n',
+            "utf-8",
+        )
+        file.chmod(file.stat().st_mode | stat.S_IXUSR)
+        signed_in.environment["EDITOR"] = str(file)
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        return tmp_path
+
+    return make
+
+
+def names(text: str) -> list[str]:
+    return [line.split()[0] for line in text.splitlines()[1:]]
+
+
+def test_get_shows_all_or_those_that_are_named(policy: Terminal):
+    assert "ci" in names(policy.ok("sample-policy", "get"))
+    for reference in ("ci", "//policy/ci", "/org/demo/policy/ci"):
+        assert names(policy.ok("sample-policy", "get", reference)) == ["ci"]
+    assert json.loads(policy.ok("sample-policy", "get", "ci", "-o", "json"))["targetKind"] == "image"
+
+
+def test_get_of_several_goes_on_after_a_failure(policy: Terminal):
+    outcome = policy.run("sample-policy", "get", "nobody", "ci")
+    assert outcome.code == 1
+    assert names(outcome.out) == ["ci"]
+    assert "nobody: " in outcome.err
+
+
+def test_get_of_what_is_not_there_is_not_found(policy: Terminal):
+    assert policy.run("sample-policy", "get", "nobody").code == 3
+
+
+@pytest.mark.parametrize("reference", ["/org/other/policy/ci", "//image/ci", "//policy/", "-ci/../x"])
+def test_link_of_another_kind_or_organisation_is_refused(policy: Terminal, stand_in: StandIn, reference):
+    stand_in.asked.clear()
+    assert policy.run("sample-policy", "get", "--", reference).code == 2
+    assert stand_in.asked == []
+
+
+def test_query_selects(policy: Terminal):
+    assert names(policy.ok("sample-policy", "query", "--property", "name=ci")) == ["ci"]
+    assert names(policy.ok("sample-policy", "query", "--prop", "name=x", "--match", "any")) == []
+
+
+def test_tags_are_set_and_removed(policy: Terminal):
+    policy.ok("sample-policy", "tag", "ci", "--tag", "env=prod", "--tag", "n:1")
+    assert json.loads(policy.ok("sample-policy", "get", "ci", "-o", "json"))["tags"] == {
+        "env": "prod",
+        "n": "1",
+    }
+    policy.ok("sample-policy", "tag", "ci", "--remove-tag", "env")
+    assert json.loads(policy.ok("sample-policy", "get", "ci", "-o", "json"))["tags"] == {"n": "1"}
+
+
+def test_patch_reads_a_file_or_standard_input(policy: Terminal, tmp_path):
+    policy.ok("sample-policy", "patch", "ci", "-f", "-", stdin="description: from stdin\n")
+    (tmp_path / "change.json").write_text('{"description": "from a file"}', "utf-8")
+    out = policy.ok("sample-policy", "patch", "ci", "--file", str(tmp_path / "change.json"), "-o", "json")
+    assert json.loads(out)["description"] == "from a file"
+    assert policy.run("sample-policy", "patch", "ci", "-f", str(tmp_path / "none")).code == 2
+
+
+def test_patch_of_an_old_version_is_a_conflict(policy: Terminal):
+    assert (
+        policy.run("sample-policy", "patch", "ci", "-f", "-", stdin="{version: 99, description: x}").code == 5
+    )
+
+
+def test_warnings_of_the_registry_go_to_stderr(policy: Terminal):
+    change = {"bindings": [{"permissions": ["pull"], "principalLinks": ["//serviceaccount/ghost"]}]}
+    outcome = policy.run("sample-policy", "patch", "ci", "-f", "-", "-o", "json", stdin=json.dumps(change))
+    assert outcome.code == 0
+    assert "warning: " in outcome.err
+    assert "warnings" not in json.loads(outcome.out)
+
+
+def test_delete_is_silent_and_goes_on_after_a_failure(policy: Terminal):
+    outcome = policy.run("sample-policy", "delete", "nobody", "ci")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert policy.run("sample-policy", "get", "ci").code == 3
+
+
+def test_permissions_are_those_of_the_kind(policy: Terminal):
+    rows = policy.ok("sample-image", "permissions").splitlines()
+    assert rows[0].split() == ["NAME", "DESCRIPTION", "IMPLIES"]
+    assert next(row for row in rows if row.startswith("create ")).endswith("pull")
+    assert "items" in json.loads(policy.ok("sample-identity", "permissions", "--gvc", "prod", "-o", "json"))
+
+
+def test_access_report_has_a_row_per_permission_and_binding(policy: Terminal):
+    outcome = policy.run("sample-policy", "access-report", "ci")
+    assert outcome.out.split()[:3] == ["PERMISSION", "PRINCIPAL", "GRANTED"]
+    assert "/org/demo/group/superusers" in outcome.out
+    assert "give any permission" in outcome.err
+
+
+@pytest.mark.parametrize(("permission", "code", "answer"), [("view", 0, "yes"), ("delete", 1, "no")])
+def test_explain_says_why_and_its_exit_code_says_whether(policy: Terminal, permission, code, answer):
+    outcome = policy.run(
+        "sample-policy", "explain", "ci", "--principal", "serviceaccount/viewer", "--permission", permission
+    )
+    assert (outcome.code, outcome.out.split(":")[0]) == (code, answer)
+    assert outcome.err == ""
+
+
+def test_list_is_cut_at_max_and_says_so(signed_in: Terminal, stand_in: StandIn):
+    items = [resource("image", f"app:v{number}") for number in range(3)]
+    stand_in.on("GET", "/org/acme/image", listed("image", items, "/org/acme/image?after=x"))
+    outcome = signed_in.run("sample-image", "get", "--max", "2")
+    assert names(outcome.out) == ["app:v0", "app:v1"]
+    assert "--max 0" in outcome.err
+    assert stand_in.asked[0].query == {"limit": ["2"]}
+
+
+def test_names_are_quoted_in_paths(signed_in: Terminal, stand_in: StandIn):
+    signed_in.run("sample-image", "get", "team/app:v1@sha256:abc")
+    signed_in.run("sample-policy", "get", "a b?c#d%41é")
+    assert [each.target for each in stand_in.asked] == [
+        "/org/acme/image/team/app:v1@sha256:abc",
+        "/org/acme/policy/a%20b%3Fc%23d%2541%C3%A9",
+    ]
+
+
+def test_scope_is_required_and_part_of_the_path(signed_in: Terminal, stand_in: StandIn):
+    assert signed_in.run("sample-identity", "get", "x").code == 2
+    for reference in ("x", "//gvc/prod/identity/x", "/org/acme/gvc/prod/identity/x"):
+        signed_in.run("sample-identity", "get", reference, "--gvc", "prod")
+    assert set(stand_in.paths()) == {"GET /org/acme/gvc/prod/identity/x"}
+
+
+def test_force_is_offered_where_the_registry_takes_it(signed_in: Terminal, stand_in: StandIn):
+    stand_in.on("DELETE", "/org/acme/policy/ci", Answer(None, 204))
+    signed_in.ok("sample-policy", "delete", "ci", "--force")
+    assert stand_in.asked[-1].query == {"force": ["true"]}
+    assert signed_in.run("sample-image", "delete", "app:v1", "--force").code == 2
+
+
+def test_edit_sends_what_differs_with_the_version(signed_in: Terminal, stand_in: StandIn, editor):
+    before = resource("policy", "ci", description="old", tags={"a": 1, "b": 2})
+    stand_in.on("GET", "/org/acme/policy/ci", before)
+    stand_in.on("PATCH", "/org/acme/policy/ci", {**before, "description": "new"})
+    folder = editor("sed -i -e 's/old/new/' -e '/a: 1/d' \"$1\"")
+    signed_in.ok("sample-policy", "edit", "ci")
+    assert stand_in.asked[-1].json == {
+        "description": "new",
+        "tags": {"a": None},
+        "version": 3,
+        "id": before["id"],
+    }
+    assert "links" not in (folder / "seen.0").read_text("utf-8")
+    assert list(folder.glob("moorage-*")) == []
+
+
+def test_edit_without_a_change_sends_nothing(signed_in: Terminal, stand_in: StandIn, editor):
+    stand_in.on("GET", "/org/acme/policy/ci", resource("policy", "ci"))
+    editor("true")
+    outcome = signed_in.run("sample-policy", "edit", "ci")
+    assert (outcome.code, "nothing was changed" in outcome.err) == (0, True)
+    assert stand_in.paths() == ["GET /org/acme/policy/ci"]
+
+
+def test_edit_opens_again_with_the_reason_until_it_is_accepted(
+    signed_in: Terminal, stand_in: StandIn, editor
+):
+    before = resource("policy", "ci", description="old")
+    stand_in.on("GET", "/org/acme/policy/ci", before)
+    stand_in.on("PATCH", "/org/acme/policy/ci", refusal(400, "InvalidInput", "too new"), before)
+    folder = editor("sed -i -e 's/new/newer/' -e 's/old/new/' \"$1\"")
+    signed_in.ok("sample-policy", "edit", "ci")
+    assert (folder / "seen.1").read_text("utf-8").startswith("# Not accepted: too new")
+    assert [each.json["description"] for each in stand_in.asked[1:]] == ["new", "newer"]
+
+
+def test_edit_that_is_given_up_after_an_error_keeps_the_text(signed_in: Terminal, stand_in: StandIn, editor):
+    stand_in.on("GET", "/org/acme/policy/ci", resource("policy", "ci", description="old"))
+    folder = editor("sed -i 's/description: old/description: [/' \"$1\"")
+    outcome = signed_in.run("sample-policy", "edit", "ci")
+    assert outcome.code == 2
+    kept = list(folder.glob("moorage-*.yaml"))
+    assert len(kept) == 1
+    assert str(kept[0]) in outcome.err
+    assert "description: [" in kept[0].read_text("utf-8")
+
+
+def test_edit_of_what_somebody_else_has_changed_shows_both_changes(
+    signed_in: Terminal, stand_in: StandIn, editor
+):
+    before = resource("policy", "ci", description="old", tags={"a": 1})
+    theirs = {**before, "version": 4, "tags": {"a": 2}}
+    stand_in.on("GET", "/org/acme/policy/ci", before, theirs)
+    stand_in.on("PATCH", "/org/acme/policy/ci", refusal(409, "VersionMismatch", "it has changed."), theirs)
+    folder = editor("sed -i -e 's/new/newer/' -e 's/old/new/' \"$1\"")
+    signed_in.ok("sample-policy", "edit", "ci")
+    seen = (folder / "seen.1").read_text("utf-8")
+    assert "a: 2" in seen
+    assert "description: new" in seen
+    assert stand_in.asked[-1].json == {"description": "newer", "version": 4, "id": before["id"]}
+
+
+def test_edit_replaces_with_a_put(signed_in: Terminal, stand_in: StandIn, editor):
+    before = resource("policy", "ci", description="old")
+    stand_in.on("GET", "/org/acme/policy/ci", before)
+    stand_in.on("PUT", "/org/acme/policy/ci", before)
+    editor("sed -i 's/old/new/' \"$1\"")
+    signed_in.ok("sample-policy", "edit", "ci", "--replace")
+    assert (stand_in.asked[-1].json["name"], stand_in.asked[-1].json["description"]) == ("ci", "new")
+
+
+def test_edit_without_an_editor_says_so_and_leaves_no_file(
+    signed_in: Terminal, stand_in: StandIn, tmp_path, monkeypatch
+):
+    stand_in.on("GET", "/org/acme/policy/ci", resource("policy", "ci"))
+    signed_in.environment["EDITOR"] = "no-such-editor"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    outcome = signed_in.run("sample-policy", "edit", "ci")
+    assert outcome.code == 2
+    assert "EDITOR" in outcome.err
+    assert list(tmp_path.glob("moorage-*")) == []
