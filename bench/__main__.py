@@ -1,7 +1,7 @@
 """`python -m bench [PART…]`: measure, print, and keep the figures in results/bench.json.
 
-Parts: warm, start, cloud (throughput and pull), edge, push, stream, cli, copies, decisions, images. Those that
-are not named keep their last figures.
+Parts: warm, start, cloud (throughput and pull), edge, push, stream, cli, copies, decisions, images. Those
+that are not named keep their last figures.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _pushes_by_the_command(note: Note) -> list[Figure]:
 def _copies(note: Note) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="moorage-bench-") as name:
         folder = Path(name)
-        with cloud.running(folder / "state", TRAFFIC="1") as running:
+        with cloud.running(folder / "state", INGEST="on", TRAFFIC="1") as running:
             return copies.measure(running, folder, note)
 
 

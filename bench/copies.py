@@ -1,4 +1,4 @@
-"""What a copy between organisations costs: time, bytes at the store, calls; and a client that does the same."""
+"""What a copy between organisations costs: time, bytes at the store, calls; beside one made by a client."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SKOPEO = "skopeo copy between the same repositories"
 ASKED = "requests for blobs at the S3 front in a copy"
 MOVED = "bytes in and out of SeaweedFS's S3 in a copy"
 ACCESSES = "reads and writes of SeaweedFS's volumes in a copy"
-MOVED_BY_SKOPEO = "bytes in and out of SeaweedFS's S3 in a copy by skopeo"
+MOVED_BY_SKOPEO = "the same in a copy by skopeo"
 CALLS_OF_REQUEST, CALLS_OF_WORKER = "calls of the request", "calls of the worker"
 FAR = "between two stores, half of the image lacking"
 COPIED = "bytes copied between two stores / bytes that the destination lacked"
@@ -114,6 +114,7 @@ def measure(
     """Copies of one image, each into an organisation that is new."""
     note("making an image and pushing it")
     copies = Copies(cloud, folder, *_push(cloud, folder, layer_bytes))
+    copies.require_counted()
     note("first copy")
     first = copies.by_moorage()
     copies.touched.clear()
@@ -149,9 +150,9 @@ def figures(
         Figure(
             PART,
             MOVED_BY_SKOPEO,
-            "bytes",
-            tuple(float(each.size) for each in copies.touched_by_skopeo),
-            "twice the image",
+            "MB",
+            tuple(each.size / 1_000_000 for each in copies.touched_by_skopeo),
+            "the image out of the store, and into it again",
         ),
         Figure(PART, FAR, "s", tuple(apart.seconds), "SeaweedFS, which copies and hashes each byte itself"),
         ratio(PART, COPIED, apart.copied, apart.lacking, "1 is what it takes"),
@@ -186,6 +187,16 @@ class Copies:
     touched: list[Touched] = field(default_factory=list)
     touched_by_skopeo: list[Touched] = field(default_factory=list)
     _made: int = 0
+
+    def require_counted(self) -> None:
+        """Make sure that nothing is 0 because it is not counted.
+
+        Raises:
+            RuntimeError: the push of the image was not seen.
+        """
+        pushed, size = Touched.by(self.cloud), sum(self.whole.values())
+        if pushed.size < size or min(pushed.requests, pushed.accesses) < len(self.whole):
+            raise RuntimeError(f"a push of {len(self.whole)} blobs of {size} bytes was counted as {pushed}")
 
     def by_moorage(self) -> float:
         """How long a copy takes in one store, in seconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,9 +38,19 @@ class Registry:
 
     def skopeo(self, *arguments: str) -> str:
         """Run skopeo with the account's key; what it prints."""
+        return self._run("skopeo", "--insecure-policy", *arguments)
+
+    def oras(self, verb: str, key: str, *arguments: str, folder: Path) -> str:
+        """Run oras with a key, in a folder of files; what it prints."""
+        login = ("--plain-http", "--username", "<token>", "--password-stdin")
+        return self._run(os.environ["ORAS"], verb, *login, *arguments, folder=folder, secret=key)
+
+    def _run(self, *command: str, folder: Path | None = None, secret: str = "") -> str:
         result = subprocess.run(
-            ["skopeo", "--insecure-policy", *arguments],
+            command,
+            cwd=folder,
             env={**self.stack.environment, "http_proxy": self.proxy.url, "https_proxy": self.proxy.url},
+            input=secret,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

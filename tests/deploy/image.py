@@ -1,4 +1,4 @@
-"""An image of several layers as an OCI layout, made of random bytes."""
+"""Images of one platform or of several as OCI layouts, made of random bytes."""
 
 from __future__ import annotations
 
@@ -18,39 +18,72 @@ _OCI = "application/vnd.oci.image"
 
 def write_layout(folder: Path, tag: str, sizes: list[int], *, seed: int) -> bytes:
     """Write the layout; the content of its manifest. Each layer is a little larger than its size in bytes."""
-    blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-    source = random.Random(seed)
+    layout, source = _Layout(folder), random.Random(seed)
+    layers = [_archive(f"layer-{number}", source.randbytes(size)) for number, size in enumerate(sizes)]
+    entry = layout.image("amd64", layers)
+    layout.finish(tag, entry)
+    return layout.read(entry)
 
-    def add(content: bytes, media_type: str) -> dict[str, Any]:
+
+def write_platforms(folder: Path, tag: str, architectures: list[str], size: int, *, seed: int) -> str:
+    """Write an index with an image for each processor, of a layer of that many bytes that all of them have and
+    one of its own; the digest of the index.
+    """
+    layout, source = _Layout(folder), random.Random(seed)
+    shared = _archive("shared", source.randbytes(size))
+    images = [
+        {
+            **layout.image(each, [shared, _archive(each, source.randbytes(size))]),
+            "platform": {"os": "linux", "architecture": each},
+        }
+        for each in architectures
+    ]
+    content = json.dumps({"schemaVersion": 2, "mediaType": f"{_OCI}.index.v1+json", "manifests": images})
+    entry = layout.add(content.encode(), f"{_OCI}.index.v1+json")
+    layout.finish(tag, entry)
+    return str(entry["digest"])
+
+
+class _Layout:
+    """An OCI layout that is being written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._blobs = folder / "blobs" / "sha256"
+        self._blobs.mkdir(parents=True)
+
+    def add(self, content: bytes, media_type: str) -> dict[str, Any]:
         digest = hashlib.sha256(content).hexdigest()
-        (blobs / digest).write_bytes(content)
+        (self._blobs / digest).write_bytes(content)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
 
-    archives = [_archive(f"layer-{number}", source.randbytes(size)) for number, size in enumerate(sizes)]
-    layers = [add(gzip.compress(archive, mtime=0), f"{_OCI}.layer.v1.tar+gzip") for archive in archives]
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {},
-        "rootfs": {
-            "type": "layers",
-            "diff_ids": [f"sha256:{hashlib.sha256(archive).hexdigest()}" for archive in archives],
-        },
-    }
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": f"{_OCI}.manifest.v1+json",
-        "config": add(json.dumps(config).encode(), f"{_OCI}.config.v1+json"),
-        "layers": layers,
-    }
-    content = json.dumps(manifest).encode()
-    entry = add(content, f"{_OCI}.manifest.v1+json") | {
-        "annotations": {"org.opencontainers.image.ref.name": tag}
-    }
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-    (folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
-    return content
+    def read(self, entry: dict[str, Any]) -> bytes:
+        return (self._blobs / entry["digest"].removeprefix("sha256:")).read_bytes()
+
+    def image(self, architecture: str, archives: list[bytes]) -> dict[str, Any]:
+        """The manifest of an image of these layers."""
+        layers = [self.add(gzip.compress(each, mtime=0), f"{_OCI}.layer.v1.tar+gzip") for each in archives]
+        config = {
+            "architecture": architecture,
+            "os": "linux",
+            "config": {},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [f"sha256:{hashlib.sha256(each).hexdigest()}" for each in archives],
+            },
+        }
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": f"{_OCI}.manifest.v1+json",
+            "config": self.add(json.dumps(config).encode(), f"{_OCI}.config.v1+json"),
+            "layers": layers,
+        }
+        return self.add(json.dumps(manifest).encode(), f"{_OCI}.manifest.v1+json")
+
+    def finish(self, tag: str, entry: dict[str, Any]) -> None:
+        named = entry | {"annotations": {"org.opencontainers.image.ref.name": tag}}
+        (self._folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
+        (self._folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
 
 
 def _archive(name: str, content: bytes) -> bytes:

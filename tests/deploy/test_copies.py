@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.deploy import test_management as management
 from tests.deploy.conftest import Registry
+from tests.deploy.image import write_platforms
 from tests.deploy.test_uploads import ask
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -55,9 +57,6 @@ class Client:
         assert answer.status in (200, 404), answer
         return json.loads(answer.body) if answer.status == 200 else None
 
-    def holds(self, digest: str) -> bool:
-        return bool(self._ask("HEAD", f"blobs/{digest}").status == 200)
-
     def _ask(self, method: str, path: str, body: bytes | None = None, media_type: str = "") -> Any:
         url = f"http://{self.registry.host}/v2/{self.repository}/{path}"
         headers = self.headers | ({"Content-Type": media_type} if media_type else {})
@@ -66,18 +65,25 @@ class Client:
 
 @pytest.fixture(scope="module")
 def receiver(registry: Registry, admin: Callable[..., Any]) -> str:
-    """The key of the superuser of another organisation, which lets the pusher of `demo` create images."""
+    """The key of an account that may pull the images of another organisation, and nothing else anywhere. That
+    organisation lets the pusher of `demo` create images.
+    """
     admin("organisation", "create", "prod")
     admin("serviceaccount", "create", "prod", "admin", "--group", "superusers")
-    key: str = admin("key", "create", "prod", "admin", "laptop")["key"]
+    admin("serviceaccount", "create", "prod", "puller")
+    superuser: str = admin("key", "create", "prod", "admin", "laptop")["key"]
     policy = {
         "name": "copies-from-demo",
         "targetKind": "image",
         "target": "all",
-        "bindings": [{"permissions": ["create"], "principalLinks": ["/org/demo/serviceaccount/pusher"]}],
+        "bindings": [
+            {"permissions": ["create"], "principalLinks": ["/org/demo/serviceaccount/pusher"]},
+            {"permissions": ["pull"], "principalLinks": ["/org/prod/serviceaccount/puller"]},
+        ],
     }
-    status, made = management.ask(registry, "PUT", "/org/prod/policy", key, policy)
+    status, made = management.ask(registry, "PUT", "/org/prod/policy", superuser, policy)
     assert status == 201, made
+    key: str = admin("key", "create", "prod", "puller", "laptop")["key"]
     return key
 
 
@@ -95,32 +101,46 @@ def copied(registry: Registry, reference: str) -> Any:
     return job
 
 
-def test_an_image_is_copied_with_all_that_belongs_to_it(registry: Registry, receiver: str) -> None:
-    source = Client(registry, registry.key, "demo/copied")
-    config, shared = source.blob(b"{}"), source.blob(b"layer of both")
-    platforms = [
-        {
-            **source.manifest(None, config=config, layers=[shared, source.blob(name.encode())]),
-            "platform": {"os": "linux", "architecture": name},
-        }
-        for name in ("amd64", "arm64")
-    ]
-    index = source.manifest("v1", INDEX, manifests=platforms)
-    signature = source.manifest(
-        None, artifactType="x/signature", config=config, layers=[source.blob(b"signed")], subject=index
-    )
+def contents(layout: Path) -> dict[str, bytes]:
+    """What an OCI layout holds, by digest."""
+    return {each.name: each.read_bytes() for each in (layout / "blobs" / "sha256").iterdir()}
+
+
+def test_what_clients_push_and_attach_is_pulled_from_the_copy(
+    registry: Registry, receiver: str, tmp_path: Path
+) -> None:
+    source, there = f"{registry.host}/demo/copied", f"{registry.host}/prod/copied"
+    index = write_platforms(tmp_path / "pushed", "v1", ["amd64", "arm64"], 200_000, seed=10)
+    login = f"--dest-creds=<token>:{registry.key}"
+    layout = f"oci:{tmp_path / 'pushed'}:v1"
+    registry.skopeo("copy", "--all", "--dest-tls-verify=false", login, layout, f"docker://{source}:v1")
+    (tmp_path / "sbom.json").write_text('{"spdxVersion": "SPDX-2.3"}')
+    attach = ("--artifact-type", "application/spdx+json", f"{source}:v1", "sbom.json:application/spdx+json")
+    registry.oras("attach", registry.key, *attach, folder=tmp_path)
     job = copied(registry, "copied:v1")
     assert (job["state"], job["copiedBytes"]) == ("succeeded", 0), job
     assert job["progress"]["manifests"] == {"done": 4, "total": 4}
-    there = Client(registry, receiver, "prod/copied")
-    assert [each["digest"] for each in there.read("manifests/v1")["manifests"]] == [
-        each["digest"] for each in platforms
-    ]
-    for each in (*platforms, signature):
-        content = there.read(f"manifests/{each['digest']}")
-        assert all(there.holds(blob["digest"]) for blob in (content["config"], *content["layers"]))
-    (referrer,) = there.read(f"referrers/{index['digest']}")["manifests"]
-    assert referrer["digest"] == signature["digest"]
+
+    login = f"--src-creds=<token>:{receiver}"
+    pull = ("copy", "--all", "--preserve-digests", "--src-tls-verify=false", login)
+    registry.skopeo(*pull, f"docker://{there}:v1", f"oci:{tmp_path / 'pulled'}:v1")
+    # Index, two manifests, two configs and three layers, each by its digest.
+    assert contents(tmp_path / "pulled") == contents(tmp_path / "pushed")
+    assert len(contents(tmp_path / "pulled")) == 8
+    (entry,) = json.loads((tmp_path / "pulled" / "index.json").read_text("utf-8"))["manifests"]
+    assert entry["digest"] == index
+    pulled, found = tmp_path / "sbom", []
+    pulled.mkdir()
+    for repository, key in ((source, registry.key), (there, receiver)):
+        told = registry.oras("discover", key, "--format", "json", f"{repository}:v1", folder=pulled)
+        (referrer,) = json.loads(told)["referrers"]
+        found.append(referrer["digest"])
+    assert found[0] == found[1]
+    registry.oras("pull", receiver, f"{there}@{found[1]}", folder=pulled)
+    assert (pulled / "sbom.json").read_bytes() == (tmp_path / "sbom.json").read_bytes()
+    # Whoever pulled that may not pull where it came from.
+    with pytest.raises(AssertionError, match=r"denied|unauthorized"):
+        registry.skopeo(*pull, f"docker://{source}:v1", f"oci:{tmp_path / 'stolen'}:v1")
 
 
 @pytest.fixture
@@ -159,11 +179,19 @@ def test_no_event_is_left_over_and_nobody_is_alarmed(registry: Registry) -> None
     url = registry.stack.outputs()["CopyDeadLetterQueue"]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=asked)["Attributes"]
     assert found["ApproximateNumberOfMessages"] == "0"
-    alarms = registry.stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    (alarm,) = [
-        each for each in alarms if each["AlarmName"] == registry.stack.resources()["CopyDeadLetterAlarm"]
-    ]
-    (dimension,) = alarm["Dimensions"]
-    assert dimension == {"Name": "QueueName", "Value": found["QueueArn"].rpartition(":")[2]}
-    # Nobody is told when no topic was given.
-    assert alarm["AlarmActions"] == []
+    alarms = {
+        each["AlarmName"]: each
+        for each in registry.stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    }
+    watched = {}
+    for name in ("UploadDeadLetterAlarm", "CopyDeadLetterAlarm", "CopyBacklogAlarm"):
+        alarm = alarms[registry.stack.resources()[name]]
+        (dimension,) = alarm["Dimensions"]
+        watched[name] = dimension
+        # Nobody is told when no topic was given.
+        assert alarm["AlarmActions"] == []
+    assert watched["CopyDeadLetterAlarm"] == {
+        "Name": "QueueName",
+        "Value": found["QueueArn"].rpartition(":")[2],
+    }
+    assert len({each["Value"] for each in watched.values()}) == len(watched)

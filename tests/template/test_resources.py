@@ -320,24 +320,51 @@ def test_events_tell_of_documents_of_jobs_in_the_default_store(template: Templat
     assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
 
-def test_a_copy_that_has_failed_for_good_raises_an_alarm_that_may_tell_a_topic(template: Template) -> None:
-    (alarm,) = template.of_type("AWS::CloudWatch::Alarm").values()
-    properties = alarm["Properties"]
+ALARMS = {
+    "UploadDeadLetterAlarm": ("UploadDeadLetterQueue", "ApproximateNumberOfMessagesVisible", 0),
+    "CopyDeadLetterAlarm": ("CopyDeadLetterQueue", "ApproximateNumberOfMessagesVisible", 0),
+    "CopyBacklogAlarm": ("CopyQueue", "ApproximateAgeOfOldestMessage", 1800),
+}
+
+
+def test_nothing_else_raises_an_alarm(template: Template) -> None:
+    assert template.of_type("AWS::CloudWatch::Alarm").keys() == ALARMS.keys()
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_what_waits_in_vain_raises_an_alarm_that_may_tell_a_topic(template: Template, name: str) -> None:
+    properties, (queue, metric, threshold) = template.properties(name), ALARMS[name]
     (dimension,) = properties["Dimensions"]
-    assert (properties["Namespace"], properties["MetricName"]) == (
-        "AWS/SQS",
-        "ApproximateNumberOfMessagesVisible",
-    )
-    assert (dimension["Name"], text(dimension["Value"])) == ("QueueName", "${CopyDeadLetterQueue.QueueName}")
-    # One message is one too many, and no news is good news.
-    assert (properties["ComparisonOperator"], properties["Threshold"]) == ("GreaterThanThreshold", 0)
-    assert (properties["Statistic"], properties["EvaluationPeriods"]) == ("Maximum", 1)
-    assert properties["TreatMissingData"] == "notBreaching"
-    dead = template.properties("CopyQueue")["RedrivePolicy"]["deadLetterTargetArn"]
-    assert text(dead) == "${CopyDeadLetterQueue.Arn}"
+    assert (properties["Namespace"], properties["MetricName"]) == ("AWS/SQS", metric)
+    assert (dimension["Name"], text(dimension["Value"])) == ("QueueName", f"${{{queue}.QueueName}}")
+    assert (properties["ComparisonOperator"], properties["Threshold"]) == ("GreaterThanThreshold", threshold)
+    # No news is good news.
+    assert (properties["Statistic"], properties["TreatMissingData"]) == ("Maximum", "notBreaching")
     told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     assert properties["AlarmActions"] == properties["OKActions"] == told
     assert template.document["Parameters"]["AlarmTopicArn"]["Default"] == ""
+
+
+@pytest.mark.parametrize(
+    ("queue", "dead", "alarm"),
+    [
+        ("UploadQueue", "UploadDeadLetterQueue", "UploadDeadLetterAlarm"),
+        ("CopyQueue", "CopyDeadLetterQueue", "CopyDeadLetterAlarm"),
+    ],
+)
+def test_one_message_that_has_failed_for_good_is_one_too_many(
+    template: Template, queue: str, dead: str, alarm: str
+) -> None:
+    assert text(template.properties(queue)["RedrivePolicy"]["deadLetterTargetArn"]) == f"${{{dead}.Arn}}"
+    properties = template.properties(alarm)
+    assert (properties["Period"], properties["EvaluationPeriods"]) == (60, 1)
+
+
+def test_a_backlog_is_older_than_any_slice_may_be(template: Template) -> None:
+    properties = template.properties("CopyBacklogAlarm")
+    limit = template.properties("CopyWorkerFunction")["Timeout"]
+    assert properties["Threshold"] > limit
+    assert properties["Period"] * properties["EvaluationPeriods"] >= limit
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def push(
             scratch,
             not no_compress,
             parallel,
-            lambda digest, size: shown.bar(digest, size, "compressing").advance,
+            lambda digest, size, doing: shown.bar(digest, size, doing).advance,
             threading.Event(),
         )
         image = read_image(found, platform, packing)

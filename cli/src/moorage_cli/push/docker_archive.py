@@ -3,6 +3,9 @@
 Their layers are uncompressed, because the engine keeps them unpacked. They are compressed here, always to the
 same bytes, as every client does that pushes from an engine: what is stored and sent to each who pulls is a
 third of it then. The manifest is one of the OCI, which describes docker's configuration as well as its own.
+
+The configuration calls layers by the digests of what they unpack to. The registry never sees that, so that it
+is compared here: an image that does not unpack to what it is called could be pulled by nobody.
 """
 
 from __future__ import annotations
@@ -11,22 +14,23 @@ import gzip
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Self, cast
 
 from moorage_cli.errors import CliError, Misused
 from moorage_cli.push.content import PIECE, Content, digest_of, parse_digest
 from moorage_cli.push.image import MAX_MANIFEST, OCI_LAYER, Blob, Image, made_image, parse_object
 from moorage_cli.push.layout import is_called
 from moorage_cli.push.places import Place
-from moorage_cli.push.scratch import Scratch, telling_of_space
+from moorage_cli.push.scratch import Output, Scratch, writing
+from moorage_cli.push.unpacking import GZIP, ZSTD, Damaged, unpacked
 
 MANIFEST = "manifest.json"
 # Of an image's configuration; docker's own have some kilobytes.
 _MAX_CONFIG = 16 * 1024 * 1024
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_PACKED = ((GZIP, "+gzip"), (ZSTD, "+zstd"))
 _LEVEL = 6
 
 Advance = Callable[[int], None]
@@ -36,13 +40,14 @@ Advance = Callable[[int], None]
 class Packing:
     """How layers are made ready: whether compressed, where to, how many at once, and who is told of it.
 
-    ``watch`` is given the name and size of a layer, and gives what is told how many bytes of it are done.
+    ``watch`` is given the name and size of a layer, and what is done with it, and gives what is told how many
+    bytes of it are done.
     """
 
     scratch: Scratch
     compress: bool
     at_once: int
-    watch: Callable[[str, int], Advance]
+    watch: Callable[[str, int, str], Advance]
     stopped: threading.Event
 
 
@@ -123,9 +128,9 @@ def _tags(entry: dict[str, Any]) -> tuple[str, ...]:
 
 def _layer(diff: str, content: Content, packing: Packing) -> tuple[str, Blob]:
     """A layer's media type and blob."""
-    for magic, suffix in ((_GZIP, "+gzip"), (_ZSTD, "+zstd")):
+    for magic, suffix in _PACKED:
         if content.starts_with(magic):
-            return OCI_LAYER + suffix, Blob(_hashed(content, packing), content)
+            return OCI_LAYER + suffix, Blob(_checked(diff, magic, content, packing), content)
     if not packing.compress:
         # The name that the configuration has for it is its digest then, and the store proves it.
         return OCI_LAYER, Blob(diff, content)
@@ -133,10 +138,10 @@ def _layer(diff: str, content: Content, packing: Packing) -> tuple[str, Blob]:
 
 
 def _compressed(diff: str, content: Content, packing: Packing) -> Blob:
-    advance = packing.watch(diff, content.size)
+    advance = packing.watch(diff, content.size, "compressing")
     path = packing.scratch.file()
-    plain = hashlib.new(diff.partition(":")[0])
-    with telling_of_space(path), path.open("wb") as output:
+    plain = _named(diff)
+    with writing(path) as output:
         packed = _Hashing(output)
         # No name and no time, so that the same layer has the same digest each time.
         with gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0) as compressing:
@@ -144,42 +149,98 @@ def _compressed(diff: str, content: Content, packing: Packing) -> Blob:
                 plain.update(piece)
                 compressing.write(piece)
                 advance(len(piece))
+    _require(diff, plain)
+    return Blob(packed.digest, Content(output.size, path))
+
+
+def _checked(diff: str, magic: bytes, content: Content, packing: Packing) -> str:
+    """The digest of a layer that is compressed already, if it unpacks to what it is called."""
+    advance = packing.watch(diff, content.size, "checking")
+    plain, whole = _named(diff), hashlib.sha256()
+
+    def seen(piece: bytes) -> None:
+        whole.update(piece)
+        advance(len(piece))
+
+    with _Reading(content, packing.stopped, seen) as packed:
+        try:
+            for piece in unpacked(cast("IO[bytes]", packed), magic, content.size):
+                packed.look()
+                plain.update(piece)
+        except Damaged as error:
+            raise Misused(f"the layer {diff} cannot be decompressed", "save it again") from error
+    _require(diff, plain)
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _named(diff: str) -> Any:
+    return hashlib.new(diff.partition(":")[0])
+
+
+def _require(diff: str, plain: Any) -> None:
     if plain.hexdigest() != diff.partition(":")[2]:
         raise Misused(f"a layer is other content than {diff}, as the configuration calls it", "save it again")
-    return Blob(f"sha256:{packed.sha256.hexdigest()}", Content(packed.size, path))
 
 
-def _hashed(content: Content, packing: Packing) -> str:
-    sha256 = hashlib.sha256()
-    for piece in _pieces(content, packing.stopped):
-        sha256.update(piece)
-    return f"sha256:{sha256.hexdigest()}"
-
-
-def _pieces(content: Content, stopped: threading.Event) -> Sequence[bytes] | Any:
-    left = content.size
-    with content.open() as file:
-        while left:
-            if stopped.is_set():
-                raise CliError("interrupted")
-            piece = file.read(min(left, PIECE))
-            if not piece:
-                raise Misused("a layer has become shorter while it was read")
-            left -= len(piece)
+def _pieces(content: Content, stopped: threading.Event) -> Iterator[bytes]:
+    with _Reading(content, stopped) as file:
+        while piece := file.read(PIECE):
             yield piece
 
 
-class _Hashing:
-    """Writes to a file, and knows the digest and length of what was written."""
+class _Reading:
+    """A file that ends where a content ends; ``seen`` is given each piece that is read."""
 
-    def __init__(self, output: IO[bytes]) -> None:
+    def __init__(
+        self,
+        content: Content,
+        stopped: threading.Event,
+        seen: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        self._file = content.open()
+        self._left = content.size
+        self._stopped = stopped
+        self._seen = seen
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def look(self) -> None:
+        """See whether anybody still wants this.
+
+        Raises:
+            CliError: nobody does.
+        """
+        if self._stopped.is_set():
+            raise CliError("interrupted")
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to so many bytes; none at the end."""
+        self.look()
+        piece = self._file.read(self._left if size < 0 else min(size, self._left))
+        if not piece and self._left and size:
+            raise Misused("a layer has become shorter while it was read")
+        self._left -= len(piece)
+        self._seen(piece)
+        return piece
+
+
+class _Hashing:
+    """Writes to a temporary file, and knows the digest of what was written."""
+
+    def __init__(self, output: Output) -> None:
         self._output = output
-        self.sha256 = hashlib.sha256()
-        self.size = 0
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._sha256.hexdigest()}"
 
     def write(self, piece: bytes) -> int:
-        self.sha256.update(piece)
-        self.size += len(piece)
+        self._sha256.update(piece)
         return self._output.write(piece)
 
     def flush(self) -> None:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
 import posixpath
-import shutil
 import stat
 import tarfile
-import zlib
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from moorage_cli.errors import Misused, NotFound
-from moorage_cli.push.content import PIECE, Content
-from moorage_cli.push.scratch import Scratch, telling_of_space
+from moorage_cli.push.content import Content
+from moorage_cli.push.scratch import Scratch, writing
+from moorage_cli.push.unpacking import GZIP, Damaged, unpacked
 
 # Far more than an image of the most layers has.
 _MOST_MEMBERS = 100_000
 _MOST_LINKS = 16
-_GZIP = b"\x1f\x8b"
+# Long names and attributes of files; Python reads them whole.
+_MOST_EXTENSION = 1024 * 1024
+_EXTENSIONS = frozenset(
+    {
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    }
+)
+_NAME_SHOWN = 100
 _CUT_OFF = "it may be cut off: save it again"
 
 
@@ -53,11 +62,13 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (RuntimeError, OSError) as error:
-            raise Misused(f"{name} in {self} cannot be read") from error
+            raise Misused(f"{shown(name)} in {self} cannot be read") from error
         if not file.is_relative_to(self._root):
-            raise Misused(f"{name} in {self} is a link that leads out of it", "copy the file there instead")
+            raise Misused(
+                f"{shown(name)} in {self} is a link that leads out of it", "copy the file there instead"
+            )
         if not stat.S_ISREG(found.st_mode):
-            raise Misused(f"{name} in {self} is no ordinary file")
+            raise Misused(f"{shown(name)} in {self} is no ordinary file")
         return Content(found.st_size, file)
 
     def __str__(self) -> str:
@@ -87,10 +98,10 @@ class Archive:
             elif member.isreg() and not member.issparse():
                 return Content(member.size, self._path, member.offset_data)
             else:
-                raise Misused(f"{name} in {self} is no ordinary file")
+                raise Misused(f"{shown(name)} in {self} is no ordinary file")
             if _normal(wanted).startswith(("../", "/")):
-                raise Misused(f"{name} in {self} is a link that leads out of it")
-        raise Misused(f"{name} in {self} is a link that leads nowhere")
+                raise Misused(f"{shown(name)} in {self} is a link that leads out of it")
+        raise Misused(f"{shown(name)} in {self} is a link that leads nowhere")
 
     def __str__(self) -> str:
         return str(self._shown)
@@ -99,14 +110,16 @@ class Archive:
         length = self._path.stat().st_size
         members: dict[str, tarfile.TarInfo] = {}
         try:
-            with tarfile.open(self._path, "r:") as archive:
+            with tarfile.open(self._path, "r:", tarinfo=_Header) as archive:
                 for number, member in enumerate(archive):
                     if number >= _MOST_MEMBERS:
                         raise Misused(f"{self} has more than {_MOST_MEMBERS} files, as no image has")
+                    if member.size < 0:
+                        raise _Impossible
                     if member.isreg() and member.offset_data + member.size > length:
-                        raise Misused(f"{self} ends within {member.name}", _CUT_OFF)
+                        raise Misused(f"{self} ends within {shown(member.name)}", _CUT_OFF)
                     members[_normal(member.name)] = member
-        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        except (tarfile.TarError, EOFError, ValueError, OverflowError, _Impossible) as error:
             raise Misused(f"{self} is no readable tar archive", _CUT_OFF) from error
         return members
 
@@ -129,15 +142,42 @@ def open_place(path: Path, scratch: Scratch) -> Folder | Archive:
         return Folder(path)
     if not stat.S_ISREG(mode):
         raise Misused(f"{path} is neither a folder nor a file", "write what it gives into a file first")
-    if not Content(path.stat().st_size, path).starts_with(_GZIP):
+    size = path.stat().st_size
+    if not Content(size, path).starts_with(GZIP):
         return Archive(path)
     plain = scratch.file()
     try:
-        with telling_of_space(plain), gzip.open(path) as packed, plain.open("wb") as output:
-            shutil.copyfileobj(packed, output, PIECE)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        with path.open("rb") as packed, writing(plain) as output:
+            for piece in unpacked(packed, GZIP, size):
+                output.write(piece)
+    except Damaged as error:
         raise Misused(f"{path} cannot be decompressed", _CUT_OFF) from error
     return Archive(plain, path)
+
+
+def shown(name: str) -> str:
+    """A name that others have given, at a length that a message can have."""
+    return name if len(name) <= _NAME_SHOWN else f"{name[: _NAME_SHOWN - 3]}..."
+
+
+class _Impossible(Exception):
+    """A header says what cannot be."""
+
+
+class _Header(tarfile.TarInfo):
+    """A header of an archive, before anything is read by what it says."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """See ``tarfile``.
+
+        Raises:
+            _Impossible: its length is none, or would fill the memory.
+        """
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0 or (header.type in _EXTENSIONS and header.size > _MOST_EXTENSION):
+            raise _Impossible
+        return header
 
 
 def _normal(name: str) -> str:

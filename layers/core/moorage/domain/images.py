@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,10 @@ class ImageRecord:
     pushed: datetime
     platforms: tuple[str, ...] | None = None
     tags: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def labelled(self, tags: Mapping[str, Scalar], now: datetime) -> ImageRecord:
+        """The record with other metadata, one version on."""
+        return replace(self, tags=dict(tags), last_modified=now, version=self.version + 1)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from moorage.ports.accounts import KEYS_OF_AN_OWNER, Accounts
 from moorage.ports.blobs import Blobs, Sessions
 from moorage.ports.clock import Clock
-from moorage.ports.images import ImagePage, Images
+from moorage.ports.images import ImagePage, ImageRecords, Images
 from moorage.ports.jobs import JobPage, Jobs
 from moorage.ports.keys import (
     SIGNING_KEY,
@@ -46,6 +46,7 @@ from moorage.ports.resources import (
     OrganisationRemoval,
     ResourceName,
     Resources,
+    ResourceWriter,
 )
 from moorage.ports.storage import (
     MultipartStorage,
@@ -71,6 +72,7 @@ __all__ = [
     "Clock",
     "EdgeKeys",
     "ImagePage",
+    "ImageRecords",
     "Images",
     "JobPage",
     "Jobs",
@@ -93,6 +95,7 @@ __all__ = [
     "RepositoryRecord",
     "RepositoryRemoval",
     "ResourceName",
+    "ResourceWriter",
     "Resources",
     "SecretRecords",
     "SecretState",

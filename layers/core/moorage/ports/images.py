@@ -21,27 +21,11 @@ class ImagePage:
     more: bool
 
 
-class Images(Protocol):
-    """The records behind tags: each tag has one, which the port ``Manifests`` makes and moves.
-
-    Lists of an organisation lag behind writes for moments; all else is strongly consistent.
-    """
+class ImageRecords(Protocol):
+    """The records behind tags, one by one: each tag has one, which the port ``Manifests`` makes and moves."""
 
     def find_image(self, repository: Repository, tag: str) -> ImageRecord | None:
         """The record, or None: one strong read."""
-
-    def find_images(self, wanted: Collection[tuple[Repository, str]]) -> Sequence[ImageRecord]:
-        """Those of the images, named by repository and tag, that exist; one read for each hundred."""
-
-    def images_of(self, org: str, order: Order, after: Place | None, limit: int) -> ImagePage:
-        """Up to ``limit`` images of an organisation behind ``after``, read with one request whose cost does
-        not depend on how many there are.
-        """
-
-    def images_of_repository(
-        self, repository: Repository, *, descending: bool, after: Place | None, limit: int
-    ) -> ImagePage:
-        """The same of one repository, by tag."""
 
     def newest_images(self, repository: Repository, limit: int) -> Sequence[ImageRecord]:
         """Of the last ``limit`` images that were pushed to a repository, those that are there, newest first.
@@ -64,6 +48,26 @@ class Images(Protocol):
             WriteConflict: ``record`` is not what stands there any more; nothing was removed.
 
         """
+
+
+class Images(ImageRecords, Protocol):
+    """The same records, also many at a time.
+
+    Lists of an organisation lag behind writes for moments; all else is strongly consistent.
+    """
+
+    def find_images(self, wanted: Collection[tuple[Repository, str]]) -> Sequence[ImageRecord]:
+        """Those of the images, named by repository and tag, that exist; one read for each hundred."""
+
+    def images_of(self, org: str, order: Order, after: Place | None, limit: int) -> ImagePage:
+        """Up to ``limit`` images of an organisation behind ``after``, read with one request whose cost does
+        not depend on how many there are.
+        """
+
+    def images_of_repository(
+        self, repository: Repository, *, descending: bool, after: Place | None, limit: int
+    ) -> ImagePage:
+        """The same of one repository, by tag."""
 
     def has_images(self, org: str) -> bool:
         """Whether an organisation has any image; strongly consistent. To say no, it looks into each of its

@@ -38,30 +38,11 @@ class ResourceName(NamedTuple):
         return split_name(self.kind, self.name)[0]
 
 
-class Resources(Protocol):
-    """Resources, found by name and by whom they name.
+class ResourceWriter(Protocol):
+    """Resources made, changed and removed one by one.
 
-    An organisation that is being removed is absent, and nothing is made or changed in it.
+    In an organisation that is being removed, nothing is made or changed.
     """
-
-    def find(self, kind: Kind, org: str, name: str) -> ResourceRecord | None:
-        """The resource, or None: one strong read."""
-
-    def find_many(self, names: Collection[ResourceName]) -> Mapping[ResourceName, ResourceRecord]:
-        """Those that exist, of any kinds; strongly consistent, one read for each hundred."""
-
-    def page(self, kind: Kind, org: str, after: str | None, limit: int) -> Sequence[ResourceRecord]:
-        """Up to ``limit`` resources of an organisation by name, beginning after the name ``after``. Fewer
-        than ``limit`` only at the end.
-        """
-
-    def create_organisation(self, organisation: ResourceRecord, contents: Sequence[ResourceRecord]) -> None:
-        """Make an organisation and the first resources in it, all at once. There is room for some dozens.
-
-        Raises:
-            AlreadyExists: it is there, or is still being removed.
-
-        """
 
     def create(self, record: ResourceRecord) -> None:
         """Make a resource in an organisation that is there.
@@ -91,6 +72,41 @@ class Resources(Protocol):
             WriteConflict: ``record`` is not what stands there any more, or the principal has keys; nothing
                 was removed.
             InUse: the group of workloads has identities.
+
+        """
+
+
+class Resources(ResourceWriter, Protocol):
+    """Resources, found by name and by whom they name.
+
+    An organisation that is being removed is absent, and nothing is made or changed in it.
+    """
+
+    def find(self, kind: Kind, org: str, name: str) -> ResourceRecord | None:
+        """The resource, or None: one strong read."""
+
+    def find_many(self, names: Collection[ResourceName]) -> Mapping[ResourceName, ResourceRecord]:
+        """Those that exist, of any kinds; strongly consistent, one read for each hundred."""
+
+    def page(self, kind: Kind, org: str, after: str | None, limit: int) -> Sequence[ResourceRecord]:
+        """Up to ``limit`` resources of an organisation by name, beginning after the name ``after``. Fewer
+        than ``limit`` only at the end.
+        """
+
+    def create_organisation(self, organisation: ResourceRecord, contents: Sequence[ResourceRecord]) -> None:
+        """Make an organisation and the first resources in it, all at once. There is room for some dozens.
+
+        Raises:
+            AlreadyExists: it is there, or is still being removed.
+
+        """
+
+    def check_write(self, before: ResourceRecord | None, after: ResourceRecord | None) -> None:
+        """Refuse what ``create(after)``, ``replace(before, after)`` or ``delete(before)`` would refuse now, and
+        write nothing; strongly consistent. Of a deletion, the keys of a principal are not looked at.
+
+        Raises:
+            What these raise.
 
         """
 

@@ -11,7 +11,7 @@ from moorage.domain.images import ImageRecord
 from moorage.domain.names import Repository
 from moorage.domain.resources import Scalar, parse_tags
 from moorage.domain.targets import Resource
-from moorage.ports import Clock, Images
+from moorage.ports import Clock, ImageRecords
 
 Permit = Callable[[ImageRecord], None]
 """Raises what the caller is to be refused with, if it may not do what it asks for with this very record."""
@@ -23,7 +23,7 @@ _NEWEST = 100
 class ImageAdministration:
     """The records of images, one by one."""
 
-    def __init__(self, images: Images, clock: Clock) -> None:
+    def __init__(self, images: ImageRecords, clock: Clock) -> None:
         self._images = images
         self._clock = clock
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,19 +25,24 @@ _LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 
 class PrincipalKeys:
-    """Looks after keys for callers. Users look after their own whatever the policies say."""
+    """Looks after keys for callers. Users look after their own whatever the policies say.
+
+    ``rehearsal`` does what ``writes`` does without writing.
+    """
 
     def __init__(
         self,
         keys: KeyAdministration,
         reads: ResourceReads,
         writes: ResourceWrites,
+        rehearsal: ResourceWrites,
         access: Access,
         clock: Clock,
     ) -> None:
         self._keys = keys
         self._reads = reads
         self._writes = writes
+        self._rehearsal = rehearsal
         self._access = access
         self._clock = clock
 
@@ -73,9 +79,17 @@ class PrincipalKeys:
         until = caller.until if caller.principal == record.link else None
         return self._keys.add(record.link, name, description=description, life=life, until=until)
 
-    def drop(self, caller: Caller, owner: ResourceName, names: Any, patch: Mapping[str, Any]) -> Written:
+    def drop(
+        self,
+        caller: Caller,
+        owner: ResourceName,
+        names: Any,
+        patch: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
+    ) -> Written:
         """The principal after a patch, with these of its keys ended at once; what tokens that were made with
-        them may pull and push lives on for minutes.
+        them may pull and push lives on for minutes. In a dry run, all stays.
 
         Raises:
             InvalidInput: ``names`` is no list of the names of keys, or the patch cannot be applied; nothing
@@ -92,10 +106,11 @@ class PrincipalKeys:
             raise InvalidInput("$drop/keys is a list of names of keys that are there")
         Lock.parse(patch).check(record.id, record.version)
         changes = set(writable(patch)) - {"name"}
-        result = self._writes.patch(caller, owner, patch) if changes else Written(record)
-        for name in dict.fromkeys(names):
+        writes = self._rehearsal if dry_run else self._writes
+        result = writes.patch(caller, owner, patch) if changes else Written(record)
+        for name in () if dry_run else dict.fromkeys(names):
             self._keys.revoke(record.link, name)
-        return result
+        return replace(result, ended_keys=frozenset(names))
 
     def _owner(self, caller: Caller, name: ResourceName, permission: Permission) -> ResourceRecord:
         record = self._reads.find(name)

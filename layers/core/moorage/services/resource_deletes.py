@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,9 @@ from moorage.domain.policies import is_built_in
 from moorage.domain.principals import BUILT_IN_GROUPS
 from moorage.domain.resources import Kind, ResourceRecord, require_unprotected
 from moorage.domain.targets import Resource
-from moorage.ports import Clock, ResourceName, Resources
+from moorage.ports import Clock, ResourceName, ResourceWriter
 from moorage.services.access import Access, absent
 from moorage.services.callers import Caller
-from moorage.services.keys import KeyAdministration
 from moorage.services.references import References
 from moorage.services.resource_checks import ResourceChecks
 from moorage.services.resource_reads import ResourceReads
@@ -24,12 +23,12 @@ from moorage.services.resource_writes import ATTEMPTS
 
 
 class ResourceDeletes:
-    """Deletes resources for callers."""
+    """Deletes resources for callers; ``remove`` is how one goes with its keys."""
 
     def __init__(
         self,
-        resources: Resources,
-        keys: KeyAdministration,
+        resources: ResourceWriter,
+        remove: Callable[[ResourceRecord], None],
         reads: ResourceReads,
         access: Access,
         checks: ResourceChecks,
@@ -37,7 +36,7 @@ class ResourceDeletes:
         clock: Clock,
     ) -> None:
         self._resources = resources
-        self._keys = keys
+        self._remove = remove
         self._reads = reads
         self._access = access
         self._checks = checks
@@ -66,7 +65,7 @@ class ResourceDeletes:
             try:
                 if record.kind in PRINCIPAL_KINDS:
                     self._release(caller, record, force=force)
-                self._keys.delete_owner(record)
+                self._remove(record)
             except WriteConflict:
                 continue
             return

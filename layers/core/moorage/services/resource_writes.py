@@ -19,7 +19,7 @@ from moorage.domain.permissions import Permission
 from moorage.domain.policies import is_built_in
 from moorage.domain.resources import Kind, ResourceRecord, parse_name
 from moorage.domain.targets import Resource
-from moorage.ports import Clock, Resources
+from moorage.ports import Clock, ResourceWriter
 from moorage.ports.resources import ResourceName
 from moorage.services.access import Access, absent, refusal
 from moorage.services.callers import Caller
@@ -34,18 +34,24 @@ _NO_LOCK = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A resource after a request: whether it is new, and what of it has no effect."""
+    """A resource after a request: whether it is new, what of it has no effect, and which of its keys ended."""
 
     record: ResourceRecord
     created: bool = False
     warnings: tuple[str, ...] = ()
+    ended_keys: frozenset[str] = frozenset()
 
 
 class ResourceWrites:
     """Makes and changes resources for callers. A name is checked before it gets here (``parse_name``)."""
 
     def __init__(
-        self, resources: Resources, reads: ResourceReads, access: Access, checks: ResourceChecks, clock: Clock
+        self,
+        resources: ResourceWriter,
+        reads: ResourceReads,
+        access: Access,
+        checks: ResourceChecks,
+        clock: Clock,
     ) -> None:
         self._resources = resources
         self._reads = reads

@@ -88,6 +88,19 @@ def _stands(refused: Exception, record_id: str) -> bool:
     return standing is not None and standing["id"] == record_id
 
 
+def require_room(table: Table, hints: Hints) -> None:
+    """Refuse hints that ``write_with_hints`` would find no room for.
+
+    Raises:
+        InvalidInput: there is none for one of them; nothing was written.
+    """
+    limited = {_key(write): write for write in hints.added if "most" in write.values}
+    for found in table.get_all(limited):
+        write, names = limited[keys.Key(found["pk"], found["sk"])], found.get("names", ())
+        if len(names) >= write.values["most"] and write.values["name"] not in names:
+            raise InvalidInput(_refusal(write))
+
+
 def remove_the_rest(table: Table, hints: Hints) -> None:
     """Remove the hints that did not fit, after their record is gone."""
     for part in _parts(hints.removed[hints.at_once :], hints.at_once):
@@ -110,7 +123,7 @@ def _transact(table: Table, writes: Sequence[Write], decisive: int, attempts: At
 
 
 def _refusal(refused: Write) -> str:
-    key = keys.Key(**{name: value["S"] for name, value in refused.target["Key"].items()})
+    key = _key(refused)
     principal = key.pk.partition(_SEPARATOR)[2]
     if key == keys.query_groups(principal):
         return f"an organisation has at most {QUERY_GROUPS_OF_AN_ORGANISATION} groups with a query"
@@ -183,9 +196,13 @@ def _change(key: keys.Key, hint: str, action: str, condition: str = "", **values
     )
 
 
+def _key(write: Write) -> keys.Key:
+    target = write.target.get("Key") or write.target["Item"]
+    return keys.Key(target["pk"]["S"], target["sk"]["S"])
+
+
 def _reverse(added: Write) -> Write:
     """The write that takes back what ``added`` has added."""
-    target = added.target.get("Key") or added.target["Item"]
-    key = keys.Key(target["pk"]["S"], target["sk"]["S"])
+    key = _key(added)
     (hint,) = added.values.get("names", frozenset({""}))
     return _removing((key, hint))

@@ -73,7 +73,7 @@ class DynamoImages:
             self._table.write(edited_image(record, tags, now))
         except ConditionFailed:
             raise WriteConflict(_CHANGED) from None
-        return replace(record, tags=dict(tags), last_modified=now, version=record.version + 1)
+        return record.labelled(tags, now)
 
     def delete_image(self, record: ImageRecord) -> None:
         """Remove a tag as it was read."""

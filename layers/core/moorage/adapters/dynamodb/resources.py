@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from moorage.adapters import keys
 from moorage.adapters.dynamodb.hints import (
@@ -13,6 +13,7 @@ from moorage.adapters.dynamodb.hints import (
     changes,
     names_in,
     remove_the_rest,
+    require_room,
     write_with_hints,
 )
 from moorage.adapters.dynamodb.rows import Row, row
@@ -36,6 +37,14 @@ _CONTENT_MAX = 350_000
 
 # Where the parts of a transaction stand.
 _RECORD, _ORGANISATION = 0, 1
+
+
+class _Standing(NamedTuple):
+    """The rows that a write of a resource rests on. The last is that of its gvc, if it is an identity."""
+
+    record: Row | None
+    organisation: Row | None
+    gvc: Row | None
 
 
 class DynamoResources:
@@ -130,9 +139,23 @@ class DynamoResources:
         except ConditionFailed as failed:
             standing = failed.rows.get(_RECORD) or {}
             if standing.get("version") == record.version and standing.get("identities"):
-                raise InUse(f"there are identities in the gvc {record.name}; delete them first") from None
+                raise _in_use(record) from None
             raise _changed(record) from None
         remove_the_rest(self._table, hints)
+
+    def check_write(self, before: ResourceRecord | None, after: ResourceRecord | None) -> None:
+        """Refuse what a write would refuse: one read, and one for each hundred rows of hints that would grow."""
+        record = after or before
+        if record is None:
+            return
+        if after is not None:
+            _row(after)
+        standing = self._standing(record)
+        if before is None:
+            _check_creation(record, standing)
+        else:
+            _check_unchanged(before, standing, ends=after is None)
+        require_room(self._table, changes(before, after))
 
     def group_hints(self, principal: str) -> Sequence[str]:
         """Groups that may have a principal as member: one query."""
@@ -148,6 +171,15 @@ class DynamoResources:
         """Policies that may name one of many principals: one strong read for each hundred."""
         found = self._table.get_all((keys.policy_hints(each, kind, org) for each in principals), "names")
         return names_in({name for each in found for name in each.get("names", ())})
+
+    def _standing(self, record: ResourceRecord) -> _Standing:
+        places = (
+            keys.resource(record.kind, record.org, record.name),
+            keys.organisation(record.org),
+            keys.resource(Kind.GVC, record.org, _gvc(record)),
+        )
+        found = {keys.Key(each["pk"], each["sk"]): each for each in self._table.get_all(places)}
+        return _Standing(*(found.get(each) for each in places))
 
     def begin_removal(self, org: str, now: datetime) -> datetime | None:
         """Mark an organisation, once."""
@@ -166,6 +198,30 @@ class DynamoResources:
             self._table.transact(delete(keys.organisation(org), ENDING), delete(keys.query_groups(org)))
         except ConditionFailed:
             return  # Gone, by somebody who was at it at the same time.
+
+
+def _check_creation(record: ResourceRecord, standing: _Standing) -> None:
+    if standing.organisation is None or "removal_begun" in standing.organisation:
+        raise NotFound(f"there is no organisation {record.org}")
+    if record.kind is Kind.IDENTITY and standing.gvc is None:
+        raise NotFound(f"there is no gvc {_gvc(record)}")
+    if standing.record is not None:
+        raise AlreadyExists(f"the {record.kind} {record.name} exists")
+
+
+def _check_unchanged(record: ResourceRecord, standing: _Standing, *, ends: bool) -> None:
+    """Refuse to write where another state stands; to what ``ends``, its organisation does not matter."""
+    row, organisation = standing.record, standing.organisation
+    if row is None or (row["id"], row["version"]) != (record.id, record.version):
+        raise _changed(record)
+    if ends and row.get("identities"):
+        raise _in_use(record)
+    if not ends and (organisation is None or "removal_begun" in organisation):
+        raise _changed(record)
+
+
+def _in_use(gvc: ResourceRecord) -> InUse:
+    return InUse(f"there are identities in the gvc {gvc.name}; delete them first")
 
 
 def _version(record: ResourceRecord) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class MemoryImages(MemoryManifests):
         """Other metadata."""
         with self._manifests_lock:
             self._require_standing(record)
-            edited = replace(record, tags=dict(tags), last_modified=now, version=record.version + 1)
+            edited = record.labelled(tags, now)
             self._tags[record.repository][record.tag] = edited
             return edited
 

@@ -58,32 +58,31 @@ class MemoryResources:
     def create(self, record: ResourceRecord) -> None:
         """Make a resource."""
         with self._resources_lock:
-            if not self.organisation_stands(record.org):
-                raise NotFound(f"there is no organisation {record.org}")
-            if record.kind is Kind.IDENTITY and self.find(Kind.GVC, record.org, _gvc(record)) is None:
-                raise NotFound(f"there is no gvc {_gvc(record)}")
-            if ResourceName.of(record) in self._records:
-                raise AlreadyExists(f"the {record.kind} {record.name} exists")
-            self._check_room(record)
+            self._check_creation(record)
             self._put(record)
 
     def replace(self, before: ResourceRecord, after: ResourceRecord) -> None:
         """Store a new version where the one that was read still stands."""
         with self._resources_lock:
-            self._check_unchanged(before)
-            if not self.organisation_stands(before.org):
-                raise WriteConflict("the organisation is being removed")
-            self._check_room(after)
+            self._check_replacement(before, after)
             self._remove(before)
             self._put(after)
 
     def delete(self, record: ResourceRecord) -> None:
         """Remove a resource."""
         with self._resources_lock:
-            self._check_unchanged(record)
-            if self.is_in_use(record):
-                raise InUse(f"the {record.kind} {record.name} is in use")
+            self._check_deletion(record)
             self._remove(record)
+
+    def check_write(self, before: ResourceRecord | None, after: ResourceRecord | None) -> None:
+        """Refuse what a write would refuse."""
+        with self._resources_lock:
+            if before is None and after is not None:
+                self._check_creation(after)
+            if before is not None and after is not None:
+                self._check_replacement(before, after)
+            if before is not None and after is None:
+                self._check_deletion(before)
 
     def is_in_use(self, record: ResourceRecord) -> bool:
         """Whether a group of workloads has identities."""
@@ -124,6 +123,26 @@ class MemoryResources:
         with self._resources_lock:
             if self._removals.pop(org, None) is not None:
                 del self._records[ResourceName(Kind.ORG, org, org)]
+
+    def _check_creation(self, record: ResourceRecord) -> None:
+        if not self.organisation_stands(record.org):
+            raise NotFound(f"there is no organisation {record.org}")
+        if record.kind is Kind.IDENTITY and self.find(Kind.GVC, record.org, _gvc(record)) is None:
+            raise NotFound(f"there is no gvc {_gvc(record)}")
+        if ResourceName.of(record) in self._records:
+            raise AlreadyExists(f"the {record.kind} {record.name} exists")
+        self._check_room(record)
+
+    def _check_replacement(self, before: ResourceRecord, after: ResourceRecord) -> None:
+        self._check_unchanged(before)
+        if not self.organisation_stands(before.org):
+            raise WriteConflict("the organisation is being removed")
+        self._check_room(after)
+
+    def _check_deletion(self, record: ResourceRecord) -> None:
+        self._check_unchanged(record)
+        if self.is_in_use(record):
+            raise InUse(f"the {record.kind} {record.name} is in use")
 
     def _check_unchanged(self, record: ResourceRecord) -> None:
         standing = self._records.get(ResourceName.of(record))
