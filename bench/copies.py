@@ -41,9 +41,9 @@ FIRST, OURS = "from the request to succeeded, first", "from the request to succe
 SKOPEO = "skopeo copy between the same repositories"
 ASKED = "requests for blobs at the S3 front in a copy"
 MOVED = "bytes in and out of SeaweedFS's S3 in a copy"
-ACCESSES = "reads and writes of SeaweedFS's volumes in a copy"
-MOVED_BY_SKOPEO = "the same in a copy by skopeo"
-CALLS_OF_REQUEST, CALLS_OF_WORKER = "calls of the request", "calls of the worker"
+READS, WRITES = "reads of SeaweedFS's volumes in a copy", "writes of SeaweedFS's volumes in a copy"
+MOVED_BY_SKOPEO = "bytes in and out of SeaweedFS's S3 in a copy by skopeo"
+CALLS_OF_REQUEST, CALLS_OF_WORKER = "AWS calls of the request", "AWS calls of the worker"
 FAR = "between two stores, half of the image lacking"
 COPIED = "bytes copied between two stores / bytes that the destination lacked"
 AGAIN = "bytes copied between two stores by a second copy"
@@ -53,7 +53,10 @@ _KNOWN = "/var/lib/containers/cache"
 # In a namespace of mounts of its own, whose end undoes them.
 _FORGETFUL = f'mkdir -p {_KNOWN} && mount --bind "$0" {_KNOWN} && exec "$@"'
 
-_REQUESTS = re.compile(r"^SeaweedFS_volumeServer_request_total\{.*\} (\S+)$", re.MULTILINE)
+_READS = re.compile(r'^SeaweedFS_volumeServer_request_total\{.*type="(?:GET|HEAD)".*\} (\S+)$', re.MULTILINE)
+_WRITES = re.compile(
+    r'^SeaweedFS_volumeServer_request_total\{.*type="(?:POST|PUT|DELETE)".*\} (\S+)$', re.MULTILINE
+)
 _BYTES = re.compile(r"^SeaweedFS_s3_bucket_traffic_(?:received|sent)_bytes_total\{.*\} (\S+)$", re.MULTILINE)
 
 Calls = Mapping[str, Mapping[str, int]]
@@ -63,13 +66,14 @@ Calls = Mapping[str, Mapping[str, int]]
 @dataclass(frozen=True, slots=True)
 class Touched:
     """What was asked of the store until some time: ``requests`` at its front, but for documents of jobs;
-    ``size`` is the bytes that went in and out behind it, and ``accesses`` are to the volumes in which all
-    content lies.
+    ``size`` is the bytes that went in and out behind it; ``reads`` and ``writes`` are of the volumes in which
+    all content lies.
     """
 
     requests: int
     size: int
-    accesses: int
+    reads: int
+    writes: int
 
     @classmethod
     def by(cls, cloud: Cloud) -> Touched:
@@ -83,13 +87,16 @@ class Touched:
         """What the journal of the front and SeaweedFS's own metrics say."""
         paths = (json.loads(line)["path"] for line in journal.splitlines())
         asked = sum(f"/{DOCUMENT_PREFIX}" not in path for path in paths)
-        size, accesses = (sum(map(float, kind.findall(metrics))) for kind in (_BYTES, _REQUESTS))
-        return cls(asked, int(size), int(accesses))
+        kinds = (_BYTES, _READS, _WRITES)
+        return cls(asked, *(int(sum(map(float, kind.findall(metrics)))) for kind in kinds))
 
     def since(self, before: Touched) -> Touched:
         """What was asked after that."""
         return Touched(
-            self.requests - before.requests, self.size - before.size, self.accesses - before.accesses
+            self.requests - before.requests,
+            self.size - before.size,
+            self.reads - before.reads,
+            self.writes - before.writes,
         )
 
 
@@ -146,7 +153,14 @@ def figures(
             tuple(float(each.size) for each in touched),
             "the document of the job, which calls the worker",
         ),
-        Figure(PART, ACCESSES, "", tuple(float(each.accesses) for each in touched), "1: the same document"),
+        Figure(PART, READS, "", tuple(float(each.reads) for each in touched), "0: nothing is read"),
+        Figure(
+            PART,
+            WRITES,
+            "",
+            tuple(float(each.writes) for each in touched),
+            "the same document, and what SeaweedFS now and then writes for itself",
+        ),
         Figure(
             PART,
             MOVED_BY_SKOPEO,
@@ -195,7 +209,7 @@ class Copies:
             RuntimeError: the push of the image was not seen.
         """
         pushed, size = Touched.by(self.cloud), sum(self.whole.values())
-        if pushed.size < size or min(pushed.requests, pushed.accesses) < len(self.whole):
+        if pushed.size < size or min(pushed.requests, pushed.writes) < len(self.whole):
             raise RuntimeError(f"a push of {len(self.whole)} blobs of {size} bytes was counted as {pushed}")
 
     def by_moorage(self) -> float:

@@ -163,14 +163,15 @@ def _fill(services: Services) -> tuple[str, ManifestRecord]:
     secret = administration.add_key(account, "bench").secret
 
     repository = Repository("demo", "hello")
-    table.create_repository(RepositoryRecord(repository, "0123456789abcdef0123456789abcdef", now))
+    record = table.create_repository(RepositoryRecord(repository, "0123456789abcdef" * 2, now))
     digests = [_digest(number) for number in range(_LAYERS + 1)]
-    key = f"api/ab/0123456789abcdef0123456789abcdef/{digests[0].encoded}/{'0' * 32}"
-    table.put_link(BlobLink(repository, digests[0], key, 31_357_624, now), closing=None)
+    key = f"api/ab/{record.id}/{digests[0].encoded}/{'0' * 32}"
+    link = BlobLink(repository, digests[0], key, 31_357_624, now)
+    table.put_link(link, repository_id=record.id, closing=None)
     body = _manifest(digests)
     digest = Digest.of(body, Algorithm.SHA256)
     manifest = ManifestRecord(digest, _MANIFEST_TYPE, len(body), now, body, None, None, None)
-    table.put_manifest(repository, manifest, uses=digests, referrer=None)
+    table.put_manifest(repository, manifest, repository_id=record.id, uses=digests, referrer=None)
     pushed = Pushed(digest, _MANIFEST_TYPE, len(body), account.link, now)
     table.put_tags(repository, ["v1"], pushed, lambda _: None)
     return secret, manifest

@@ -13,6 +13,12 @@ settings.register_profile("moorage", deadline=None, max_examples=60)
 settings.load_profile("moorage")
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "nightly: takes minutes or gigabytes; targets that end in -nightly run it"
+    )
+
+
 @pytest.fixture(scope="session")
 def emulators(tmp_path_factory):
     """SeaweedFS and ministack, empty: endpoints and credentials of a `local.emulators.Emulators`."""

@@ -11,6 +11,7 @@ import pytest
 import urllib3.util.connection
 
 from bench import (
+    copies,
     decisions,
     edge_pull,
     figures,
@@ -186,6 +187,6 @@ def test_page_without_its_marks_is_an_error(monkeypatch, tmp_path):
 
 def test_committed_page_has_a_table_of_every_part():
     text = page.PAGE.read_text("utf-8")
-    measured = (warm, start, throughput, pull, edge_pull, push, streamed_push, decisions, images)
+    measured = (warm, start, throughput, pull, edge_pull, push, streamed_push, copies, decisions, images)
     for part in (module.PART for module in measured):
         assert f"**{part[0].upper()}{part[1:]}**" in text

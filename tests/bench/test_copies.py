@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,13 +22,14 @@ SeaweedFS_s3_in_flight_upload_bytes 11
 SeaweedFS_volumeServer_request_seconds_count{type="GET"} 13
 SeaweedFS_volumeServer_request_total{code="200",type="GET"} 2
 SeaweedFS_volumeServer_request_total{code="201",type="POST"} 3
+SeaweedFS_volumeServer_request_total{code="202",type="DELETE"} 1
 """
 
 
 def test_all_that_the_store_was_asked_for_counts_but_documents_of_jobs():
     touched = Touched.parse(JOURNAL, METRICS)
-    assert touched == Touched(requests=2, size=3_000_050, accesses=5)
-    assert touched.since(Touched(1, 50, 4)) == Touched(1, 3_000_000, 1)
+    assert touched == Touched(requests=2, size=3_000_050, reads=2, writes=4)
+    assert touched.since(Touched(1, 50, 2, 1)) == Touched(1, 3_000_000, 0, 3)
 
 
 def test_half_of_an_image_is_one_of_its_own_on_every_other_of_its_layers(tmp_path):
@@ -46,15 +46,16 @@ def test_half_of_an_image_is_one_of_its_own_on_every_other_of_its_layers(tmp_pat
 
 def test_figures_say_all_and_compare_what_belongs_together():
     runs = {copies.FIRST: (2.0,), copies.OURS: (0.5, 1.0), copies.SKOPEO: (5.0, 20.0)}
-    seen = SimpleNamespace(touched=[Touched(0, 43, 1)], touched_by_skopeo=[Touched(9, 4_000_000, 50)])
+    seen = Copies(cloud.Cloud(Path(), *[""] * 9), Path())
+    seen.touched, seen.touched_by_skopeo = [Touched(0, 43, 0, 1)], [Touched(9, 4_000_000, 20, 30)]
     apart = Apart((1.0, 2.0), (50.0, 60.0), (50.0, 30.0), 0.0)
     calls = {size: {"request": {"GetItem": 2}, "worker": {"Query": 1, "PutItem": size}} for size in (1, 1000)}
     made = {figure.name: figure for figure in copies.figures(runs, seen, apart, calls)}
     assert {figure.part for figure in made.values()} == {copies.PART}
     assert all(figure.bound for figure in made.values())
     assert made[f"{copies.OURS} / {copies.SKOPEO}"].runs == (0.1, 0.05)
-    touched = [made[name].runs for name in (copies.ASKED, copies.MOVED, copies.ACCESSES)]
-    assert touched == [(0.0,), (43.0,), (1.0,)]
+    touched = [made[name].runs for name in (copies.ASKED, copies.MOVED, copies.READS, copies.WRITES)]
+    assert touched == [(0.0,), (43.0,), (0.0,), (1.0,)]
     assert (made[copies.MOVED_BY_SKOPEO].unit, made[copies.MOVED_BY_SKOPEO].runs) == ("MB", (4.0,))
     assert made[copies.COPIED].runs == (1.0, 2.0)
     assert made[f"{copies.CALLS_OF_REQUEST}, the image"].runs == (2.0,)
@@ -74,7 +75,8 @@ def test_copy_within_a_store_is_seen_to_touch_no_blob(small):
     small.require_counted()
     assert small.by_moorage() > 0
     (touched,) = small.touched
-    assert (touched.requests, touched.accesses) == (0, 1)
+    assert (touched.requests, touched.reads) == (0, 0)
+    assert touched.writes > 0
     assert 0 < touched.size < 100
 
 
@@ -104,6 +106,6 @@ def test_copy_that_fails_is_no_figure(small):
 
 
 def test_push_that_was_not_counted_is_no_figure(small, monkeypatch):
-    monkeypatch.setattr(Touched, "by", classmethod(lambda cls, _: cls(0, 0, 0)))
+    monkeypatch.setattr(Touched, "by", classmethod(lambda cls, _: cls(0, 0, 0, 0)))
     with pytest.raises(RuntimeError, match="was counted as"):
         small.require_counted()

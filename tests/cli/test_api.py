@@ -157,6 +157,20 @@ def test_refusal_becomes_the_error_of_its_status(api: Api, stand_in: StandIn, st
     assert raised.value.message.startswith("so it is")
 
 
+def test_problem_that_is_the_message_is_said_once(api: Api, stand_in: StandIn):
+    problems = [{"at": "name", "problem": "no text"}, {"at": "", "problem": "too long"}]
+    stand_in.on(
+        "PATCH", ORG, refusal(400, "InvalidInput", "name: no text", details={"problems": problems[:1]})
+    )
+    with pytest.raises(CliError) as caught:
+        api.call("PATCH", ORG, {})
+    assert caught.value.message == "name: no text"
+    stand_in.on("PATCH", ORG, refusal(400, "InvalidInput", "name: no text", details={"problems": problems}))
+    with pytest.raises(CliError) as caught:
+        api.call("PATCH", ORG, {})
+    assert caught.value.message == "name: no text: too long"
+
+
 def test_problems_of_a_body_are_named(api: Api, stand_in: StandIn):
     problems = [{"where": "bindings[0]", "problem": "no permissions"}]
     stand_in.on(
@@ -329,10 +343,68 @@ def test_query_is_posted_once_and_goes_on_with_get(api: Api, stand_in: StandIn):
     assert stand_in.asked[-1].query == {"q": ["x"], "after": ["1"]}
 
 
-def test_list_that_leads_to_another_host_gets_no_key(api: Api, stand_in: StandIn):
-    stand_in.on("GET", f"{ORG}/policy", listed("policy", [], "https://elsewhere.example/org/acme/policy"))
-    with pytest.raises(NotARegistry, match="at another host"):
+@pytest.mark.parametrize(
+    "following",
+    [
+        "https://elsewhere.example/org/acme/policy",
+        "x:http://other/",
+        "x:/org/acme/policy",
+        "//other/",
+        "/\\t/other/",
+        "http:/x",
+        "http:x",
+        "\\\\other\\x",
+        "/\\other/x",
+        "http://[",
+        "ENDPOINT//other/",
+        "ENDPOINT@other/",
+        "ENDPOINT0/org/acme/policy",
+        "org/acme/policy",
+        "?after=1",
+    ],
+)
+def test_list_that_leads_to_another_host_gets_no_key(api: Api, stand_in: StandIn, following: str):
+    following = following.replace("ENDPOINT", stand_in.endpoint)
+    stand_in.on("GET", f"{ORG}/policy", listed("policy", [], following))
+    with pytest.raises(NotARegistry, match="to another host"):
         api.items(f"{ORG}/policy", 0)
+    assert len(stand_in.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["http://other/x", "//other/x", "x:http://other/", "x", "", "/\\other", "\\\\other"]
+)
+def test_path_that_is_none_is_not_even_sent(api: Api, stand_in: StandIn, path: str):
+    with pytest.raises(NotARegistry, match="to another host"):
+        api.get(path)
+    assert stand_in.asked == []
+
+
+@pytest.mark.parametrize("items", [[7], ["x"], [None], [resource("policy", "a"), []], {}, "x", None])
+def test_list_of_something_else_is_no_list(api: Api, stand_in: StandIn, items):
+    stand_in.on("GET", f"{ORG}/policy", {**listed("policy", []), "items": items})
+    with pytest.raises(NotARegistry, match="does not answer with a list"):
+        api.items(f"{ORG}/policy", 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "hint"),
+    [
+        ("/org/acme/image/no/such:image", "there is none: /org/acme/image/no/such:image", "image get"),
+        ("/org/acme/image/app:v1/-explain", "there is none: /org/acme/image/app:v1", "image get"),
+        ("/org/acme/gvc/g/identity/i", "there is none: /org/acme/gvc/g/identity/i", "identity get"),
+        ("/org/acme/gvc/g", "there is none: /org/acme/gvc/g", "gvc get"),
+        ("/org/acme", "there is none: /org/acme", "org get"),
+        ("/v2/x/_direct/secret", "there is none.", ""),
+    ],
+)
+def test_what_is_not_there_is_named(api: Api, stand_in: StandIn, path: str, said: str, hint: str):
+    stand_in.on("GET", path, refusal(404, "NotFound", "there is none."))
+    with pytest.raises(NotFound) as raised:
+        api.get(path)
+    assert raised.value.message == said
+    assert hint in raised.value.hint
+    assert bool(hint) is bool(raised.value.hint)
 
 
 def test_list_that_leads_back_to_itself_ends(api: Api, stand_in: StandIn):

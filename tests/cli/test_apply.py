@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.stand_in import Answer, StandIn, refusal
+from tests.cli.stand_in import Answer, Asked, Responder, StandIn, refusal
 from tests.cli.terminal import Terminal
 
 # Written in another order than that in which it has to be made.
@@ -89,7 +89,24 @@ def lines(text: str) -> list[list[str]]:
 
 
 def writes(stand_in: StandIn) -> list[str]:
-    return [each for each in stand_in.paths() if not each.startswith("GET")]
+    """The requests that are no reads, but for dry runs."""
+    return [
+        f"{each.method} {each.path}" for each in stand_in.asked if each.method != "GET" and not is_dry(each)
+    ]
+
+
+def is_dry(asked: Asked) -> bool:
+    return asked.query.get("dryRun") == ["true"]
+
+
+def only_written(stand_in: StandIn, answer: Answer) -> Responder:
+    """``answer`` to a write; what is only asked gets what the registry says."""
+
+    def respond(asked: Asked) -> Answer:
+        assert stand_in.fallback is not None
+        return stand_in.fallback(asked) if is_dry(asked) else answer
+
+    return respond
 
 
 def apply(terminal: Terminal, text: str, *flags: str) -> str:
@@ -255,8 +272,9 @@ def test_change_between_the_check_and_the_write_is_not_overwritten(
     apply(world, "{kind: group, name: devs}")
     kept = json.loads(world.ok("group", "get", "devs", "-o", "json"))
 
-    def overtake(asked):
-        management.ok("demo/admin", "PATCH", "/org/demo/group/devs", {"description": "theirs"})
+    def overtake(asked: Asked) -> Answer:
+        if not is_dry(asked):
+            management.ok("demo/admin", "PATCH", "/org/demo/group/devs", {"description": "theirs"})
         assert stand_in.fallback is not None
         return stand_in.fallback(asked)
 
@@ -269,7 +287,8 @@ def test_change_between_the_check_and_the_write_is_not_overwritten(
 def test_refusal_in_spite_of_the_checks_does_not_keep_others_from_being_written(
     world: Terminal, stand_in: StandIn
 ):
-    stand_in.on("PUT", "/org/demo/serviceaccount", refusal(400, "InvalidInput", "not this one"))
+    refused = refusal(400, "InvalidInput", "not this one")
+    stand_in.on("PUT", "/org/demo/serviceaccount", only_written(stand_in, refused))
     text = "{kind: gvc, name: prod}\n---\n{kind: serviceaccount, name: bot}\n---\n{kind: group, name: devs}"
     outcome = world.run("apply", "-f", "-", stdin=text)
     assert outcome.code == 1
@@ -279,7 +298,7 @@ def test_refusal_in_spite_of_the_checks_does_not_keep_others_from_being_written(
 
 
 def test_loss_of_the_registry_in_the_middle_says_how_far_it_came(world: Terminal, stand_in: StandIn):
-    stand_in.on("PUT", "/org/demo/serviceaccount", Answer(broken=True))
+    stand_in.on("PUT", "/org/demo/serviceaccount", only_written(stand_in, Answer(broken=True)))
     text = "{kind: gvc, name: prod}\n---\n{kind: serviceaccount, name: bot}\n---\n{kind: group, name: devs}"
     outcome = world.run("apply", "-f", "-", "-o", "names", stdin=text)
     assert outcome.code == 6

@@ -11,14 +11,11 @@ from moorage_cli.documents import parse_documents
 from moorage_cli.errors import Misused
 from tests.cli.stand_in import StandIn
 from tests.cli.terminal import Terminal
+from tests.cli.test_apply import writes
 
 GOOD = "kind: gvc\nname: prod\n"
 POLICY = "kind: policy\nname: ci\ntargetKind: image\n"
 BINDING = "bindings: [{permissions: [pull], principalLinks: [//serviceaccount/viewer]}]\n"
-
-
-def writes(stand_in: StandIn) -> list[str]:
-    return [each for each in stand_in.paths() if not each.startswith("GET")]
 
 
 def refused(terminal: Terminal, stand_in: StandIn, text: str, *flags: str, code: int = 2) -> str:

@@ -13,7 +13,7 @@ import moorage_cli
 from moorage_cli import main as entry
 from moorage_cli.command_table import COMMANDS
 from moorage_cli.errors import CliError, Conflict, NotAllowed, NotFound, Unreachable, printable
-from tests.cli.terminal import Terminal
+from tests.cli.terminal import KEY, Terminal
 
 SOURCE = Path(moorage_cli.__file__).parent
 HEAVY = {"httpx2", "httpcore2", "rich", "yaml", "pydantic", "keyring", "ssl", "asyncio"}
@@ -122,6 +122,85 @@ def test_each_error_has_its_exit_code_and_one_line(terminal: Terminal, monkeypat
     # An interruption may leave the cursor in the middle of a line, and begins a new one.
     assert outcome.err.strip().startswith("moorage: ")
     assert outcome.err.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("words", [(), ("image",), ("policy",), ("profile",), ("completion",)])
+def test_command_without_a_command_shows_the_help_as_it_is(terminal: Terminal, words):
+    outcome = terminal.run(*words)
+    if words == ("completion",):
+        assert outcome.err.count("\n") == 1
+        return
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == terminal.ok(*words, "--help")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("secret"), RecursionError(), UnicodeError("x")])
+def test_what_nobody_thought_of_is_one_line(terminal: Terminal, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(entry.cli, "invoke", fail)
+    outcome = terminal.run("profile", "list")
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"moorage: this should not happen ({type(error).__name__}); ")
+    assert outcome.err.count("\n") == 1
+    assert "secret" not in outcome.err
+
+
+def test_where_it_comes_from_is_shown_to_who_asks_and_without_the_key(terminal: Terminal, monkeypatch):
+    def fail(session, *_):
+        raise TypeError(f"not {session.credential}")
+
+    monkeypatch.setattr("moorage_cli.session.Session.show_list", fail)
+    outcome = terminal.run(
+        "-v", "profile", "list", "--endpoint", "localhost", environment={"MOORAGE_TOKEN": KEY}
+    )
+    assert "Traceback" in outcome.err
+    assert "not ..." in outcome.err
+    assert KEY not in outcome.err
+    assert outcome.code == 1
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [
+        (">&-", 1, "moorage: standard output is closed, and results go there\n"),
+        ("2>&-", 0, ""),
+        ("<&-", 0, ""),
+        (">/dev/full", 1, "moorage: No space left on device\n"),
+        ("| true", 0, ""),
+        ("--help | true", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(tmp_path: Path, closed: str, code: int, said: str):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m moorage_cli profile list {closed}"],
+        env={"MOORAGE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("image", "--help"), ("image", "get", "--help")])
+def test_help_that_nobody_reads_ends_quietly(terminal: Terminal, monkeypatch, words):
+    def broken(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("click.decorators.echo", broken)
+    monkeypatch.setattr(entry, "_give_up_output", lambda: None)
+    outcome = terminal.run(*words)
+    assert (outcome.code, outcome.err) == (141, "")
+
+
+@pytest.mark.parametrize("org", ["a b", "a/b", "A", "-a", "1", ".."])
+def test_organisation_that_can_be_none_is_wrong_usage(terminal: Terminal, org: str):
+    variables = {"MOORAGE_ENDPOINT": "http://127.0.0.1:9", "MOORAGE_TOKEN": KEY}
+    outcome = terminal.run("image", "get", f"--org={org}", environment=variables)
+    assert outcome.code == 2
+    assert "cannot be the name of an organisation" in outcome.err
 
 
 def test_reader_that_goes_away_is_no_error_worth_a_line():

@@ -54,7 +54,7 @@ class Helper:
     def profile(self, name: str, endpoint: str, org: str = "acme", key: str | None = KEY) -> None:
         ProfileFile(self.home).change(lambda now: now.put(Profile(name, endpoint, org)))
         if key is not None:
-            self.secrets.put(name, key)
+            self.secrets.put(name, key, endpoint)
 
     def host(self, host: str, endpoint: str, *profiles: str) -> None:
         known = DockerHost(host, endpoint, profiles=profiles)
@@ -397,6 +397,41 @@ def test_bearer_token_in_place_of_a_key_is_said_to_be_none(helper: Helper, regis
     assert registry.asked == []
 
 
+def test_key_is_not_exchanged_at_another_registry_than_it_was_given_for(logged_in: Helper, registry: StandIn):
+    elsewhere = registry.endpoint.replace("127.0.0.1", "localhost")
+    ProfileFile(logged_in.home).change(lambda now: now.put(Profile("work", elsewhere, "acme")))
+    logged_in.host("registry.example", elsewhere, "work")
+    outcome = logged_in.run("get", stdin="registry.example")
+    assert outcome.code == 1
+    assert "was given for another registry; run 'moorage profile login'" in outcome.out
+    logged_in.host("registry.example", registry.endpoint)
+    logged_in.run("store", stdin=stored())
+    kept = DockerHost("registry.example", elsewhere, kept=True)
+    DockerHostFile(logged_in.home).change(lambda now: now.put(kept))
+    assert "docker at registry.example was given for another" in logged_in.run("get", stdin=kept.host).out
+    assert registry.asked == []
+
+
+def test_folder_that_others_can_change_is_not_believed(logged_in: Helper, registry: StandIn):
+    logged_in.home.chmod(0o777)
+    outcome = logged_in.run("get", stdin="registry.example")
+    assert outcome.code == 1
+    assert "can be changed by others" in outcome.out
+    assert registry.asked == []
+
+
+def test_what_nobody_thought_of_is_one_line(logged_in: Helper, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise TypeError(KEY)
+
+    monkeypatch.setattr("moorage_cli.credential_helper_keys.CredentialKeys.find", fail)
+    outcome = logged_in.run("get", stdin="registry.example")
+    assert outcome.code == 1
+    assert outcome.out.startswith("this should not happen (TypeError)")
+    assert outcome.out.count("\n") == outcome.err.count("\n") == 1
+    assert KEY not in outcome.out + outcome.err
+
+
 # ------------------------------------------------------------------ store and erase
 def stored(host: str = "registry.example", user: str = "<token>", secret: str = "mrg_given") -> str:
     return json.dumps({"ServerURL": host, "Username": user, "Secret": secret})
@@ -435,6 +470,12 @@ def test_login_at_a_foreign_host_is_not_kept(logged_in: Helper):
         ("{}", "no credentials server URL\n"),
         (stored(user=""), "no credentials username\n"),
         (stored(secret=""), "only keys are kept"),
+        (stored(secret="correct horse battery"), "only keys are kept"),
+        (stored(secret="hunter2"), "only keys are kept"),
+        (stored(secret="xmrg_given"), "only keys are kept"),
+        (stored(secret="mrgboot_given"), "only keys are kept"),
+        (stored(secret="mrg_"), "only keys are kept"),
+        (stored(secret="mrg_given\n"), "only keys are kept"),
         (stored(user="/org/acme/gvc/shop/identity/web", secret=TOKEN), "only keys are kept"),
         (stored(user="someone", secret=TOKEN), "only keys are kept"),
     ],
@@ -450,7 +491,7 @@ def test_erase_forgets_the_host_and_what_was_stored_for_it_but_no_profile(logged
     logged_in.run("store", stdin=stored())
     assert logged_in.run("erase", stdin="https://registry.example/") == Outcome(0, "", "")
     assert logged_in.run("get", stdin="registry.example").out == NOT_FOUND
-    assert json.loads((logged_in.home / "secrets.json").read_text("utf-8")) == {"work": KEY}
+    assert list(json.loads((logged_in.home / "secrets.json").read_text("utf-8"))) == ["work"]
     assert len(logged_in.hosts().by_host) == 1
 
 
@@ -543,6 +584,18 @@ def test_what_is_not_on_this_machine_is_asked_for_through_the_proxy(helper: Help
         assert len(proxy.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "proxy", ["https://me:secret@127.0.0.1:1", "socks5://127.0.0.1:1", "http://a:port", "http://"]
+)
+def test_proxy_of_another_kind_is_said_so_without_its_password(helper: Helper, proxy: str):
+    helper.profile("work", "https://registry.invalid")
+    helper.host("r.example", "https://registry.invalid", "work")
+    outcome = helper.run("get", stdin="r.example", variables={"https_proxy": proxy})
+    assert outcome.code == 1
+    assert "HTTPS_PROXY" in outcome.out
+    assert "secret" not in outcome.out + outcome.err
+
+
 def test_proxy_is_not_asked_for_what_is_on_this_machine(logged_in: Helper):
     assert logged_in.key_for("registry.example", {"http_proxy": "http://127.0.0.1:1"}) == KEY
 
@@ -575,6 +628,19 @@ def test_program_is_quick_to_start():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert not set(done.stdout.split()) & HEAVY
+
+
+def test_program_without_an_output_says_so(logged_in: Helper):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{PROGRAM} list >&-"],
+        env=logged_in.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "standard output is closed" in done.stderr
 
 
 def test_program_answers_as_docker_asks_it(logged_in: Helper):

@@ -115,3 +115,20 @@ def test_user_is_labelled_and_deleted(group: Terminal):
     assert read(group, "user", "query", "--tag", "team=ops")["items"][0]["name"] == "ann@example.com"
     group.ok("user", "delete", "ann@example.com")
     assert group.run("user", "get", "ann@example.com").code == 3
+
+
+@pytest.mark.parametrize("name", ["gg?zz", "gg#zz", "gg%3fzz", "gg\\zz", "gg?"])
+def test_name_at_which_the_path_would_end_deletes_nothing(
+    signed_in: Terminal, stand_in: StandIn, name: str
+) -> None:
+    outcome = signed_in.run("group", "delete", name)
+    assert outcome.code == 2
+    assert "cannot be a name" in outcome.err
+    assert stand_in.asked == []
+
+
+def test_names_that_need_quoting_reach_the_registry_as_they_are(
+    signed_in: Terminal, stand_in: StandIn
+) -> None:
+    signed_in.run("group", "get", 'a b"ü')
+    assert stand_in.asked[0].target == "/org/acme/group/a%20b%22%C3%BC"

@@ -286,3 +286,41 @@ def test_copy_through_the_real_api_makes_a_job_that_can_be_seen_and_cancelled(
     real.ok("job", "cancel", made["id"])
     assert json.loads(real.ok("job", "get", made["id"], "-o", "json"))["state"] == "cancelled"
     assert made["id"] in real.ok("job", "get", "--state", "cancelled")
+
+
+@pytest.mark.parametrize("link", ["http://elsewhere.example/job", "//elsewhere/job", "/org/other/job/1"])
+def test_job_is_asked_for_where_it_is_whatever_its_link_says(
+    signed_in: Terminal, copying: StandIn, link: str
+) -> None:
+    begun = accepted("queued")
+    begun.body["links"] = [{"rel": "self", "href": link}]
+    copying.on("POST", COPY, begun)
+    assert signed_in.run("image", "copy", "app:v1", "--to-org", "prod").code == 0
+    assert set(copying.paths()[1:]) == {f"GET {JOB}"}
+
+
+@pytest.mark.parametrize("identity", [None, 7, "", "../policy", "a/b", "a?b", "-query"])
+def test_answer_without_the_id_of_a_job_is_no_job(
+    signed_in: Terminal, copying: StandIn, identity: object
+) -> None:
+    begun = accepted("queued")
+    begun.body["id"] = identity
+    copying.on("POST", COPY, begun)
+    outcome = signed_in.run("image", "copy", "app:v1", "--to-org", "prod")
+    assert (outcome.code, len(copying.asked)) == (6, 1)
+    assert "answers without a job" in outcome.err
+
+
+def test_jobs_are_listed_under_another_name_too(signed_in: Terminal, stand_in: StandIn) -> None:
+    stand_in.on("GET", "/org/acme/job", listed("job", [job("failed")]))
+    assert signed_in.ok("job", "list", "--state", "failed") == signed_in.ok("job", "get", "--state", "failed")
+    assert "list " not in signed_in.ok("job", "--help")
+
+
+@pytest.mark.parametrize("place", [None, 7, [], {}, {"org": "acme"}])
+def test_job_of_another_shape_is_shown_as_far_as_it_is_known(
+    signed_in: Terminal, stand_in: StandIn, place: object
+) -> None:
+    odd = job("queued", source=place, destination=place, links=[7])
+    stand_in.on("GET", "/org/acme/job", listed("job", [odd]))
+    assert ID in signed_in.ok("job", "get")

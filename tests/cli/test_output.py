@@ -11,9 +11,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from moorage_cli.documents import parse_documents, to_yaml
-from moorage_cli.editing import difference, merged
+from moorage_cli.editing import difference, rebased
 from moorage_cli.errors import Misused
 from moorage_cli.nouns import checked_name
 from moorage_cli.queries import build_query, guess_value, parse_term
@@ -55,6 +56,18 @@ def test_table_in_a_terminal_is_as_wide_as_the_terminal(listing: Terminal, monke
     assert [len(line) <= width for line in lines] == [True, True, True]
     assert "…" in lines[1]
     assert lines[1].startswith("ci    ")
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1, 1), (10, 1), (16, 2), (28, 3), (40, 4)])
+def test_table_in_a_narrow_terminal_leaves_out_its_last_columns(
+    listing: Terminal, monkeypatch, width, columns
+):
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((width, 24)))
+    lines = listing.ok("sample-policy", "get", "--color", "never", tty=True).splitlines()
+    assert len(lines[0].split()) == columns
+    assert lines[0].startswith("NAME")
+    assert max(cell_len(line) for line in lines) <= max(width, 4)
+    assert lines[1].split()[0] == "ci"
 
 
 @pytest.mark.parametrize(
@@ -242,14 +255,49 @@ DOCUMENT = st.recursive(
 DOCUMENTS = st.dictionaries(st.sampled_from("abc"), DOCUMENT, max_size=3)
 
 
+def patched(document, change):
+    """What the registry makes of a merging PATCH."""
+    result = {key: value for key, value in document.items() if change.get(key, value) is not None}
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = patched(result[key], value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
+@given(DOCUMENTS, DOCUMENTS)
+def test_one_change_alone_is_what_both_make(before, after):
+    for mine, theirs in ((after, before), (before, after), (after, after)):
+        both = rebased(before, mine, theirs)
+        assert json.dumps(both, sort_keys=True) == json.dumps(after, sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "mine", "theirs", "both"),
+    [
+        (["a", "b"], ["a", "b", "c"], ["a", "b", "d"], ["a", "b", "d", "c"]),
+        (["a", "b"], ["b"], ["a", "b", "d"], ["b", "d"]),
+        (["a", "b"], ["a"], ["b"], []),
+        (["a"], ["a", "c"], ["a", "c"], ["a", "c"]),
+        (["a"], ["x"], None, ["x"]),
+    ],
+)
+def test_two_changes_of_a_list_are_both_in_it(before, mine, theirs, both):
+    after = rebased({"l": before, "t": 1}, {"l": mine, "t": 1}, {"l": theirs, "t": 2})
+    assert after == {"l": both, "t": 2}
+
+
 @given(DOCUMENTS, DOCUMENTS)
 def test_difference_turns_one_document_into_the_other(before, after):
     change = difference(before, after)
-    assert json.dumps(merged(before, change), sort_keys=True) == json.dumps(after, sort_keys=True)
+    assert json.dumps(patched(before, change), sort_keys=True) == json.dumps(after, sort_keys=True)
     assert (change == {}) is (json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True))
 
 
-@pytest.mark.parametrize("name", ["", "a//b", "../x", "a/../b", ".", "-query", "a/-x", "a\nb", "a/"])
+@pytest.mark.parametrize(
+    "name", ["a?b", "a#", "%61", "a\\b", "", "a//b", "../x", "a/../b", ".", "-query", "a/-x", "a\nb", "a/"]
+)
 def test_name_that_would_lead_elsewhere_is_refused(name):
     with pytest.raises(Misused):
         checked_name(name)

@@ -14,7 +14,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
-from moorage_cli.errors import CliError, NotLoggedIn
+from moorage_cli.errors import CliError, Misused, NotLoggedIn
 from moorage_cli.profiles import Profile, ProfileFile, Profiles
 from moorage_cli.secret_store import Place, SecretStore
 from moorage_cli.session import Session
@@ -23,6 +23,7 @@ from moorage_cli.storage import config_folder
 from tests.cli.stand_in import Answer, StandIn, refusal
 from tests.cli.terminal import KEY, Terminal
 
+HERE = "https://here.example"
 ORG = {"kind": "org", "name": "acme"}
 FILED = Profiles({"work": Profile("work", "https://work.example", "acme")}, "work")
 
@@ -63,7 +64,9 @@ def test_login_asks_the_registry_then_keeps_the_key_apart_from_the_profile(
         "default": "default",
         "profiles": {"default": {"endpoint": stand_in.endpoint, "org": "acme"}},
     }
-    assert json.loads((terminal.home / "secrets.json").read_text("utf-8")) == {"default": KEY}
+    assert json.loads((terminal.home / "secrets.json").read_text("utf-8")) == {
+        "default": {"endpoint": stand_in.endpoint, "key": KEY}
+    }
     assert mode(terminal.home) == 0o700
     assert {mode(terminal.home / name) for name in ("profiles.json", "secrets.json")} == {0o600}
     assert KEY not in said
@@ -158,7 +161,9 @@ def test_new_login_of_a_profile_replaces_its_key(terminal: Terminal, stand_in: S
     login(terminal, stand_in)
     stand_in.on("GET", "/org/acme", ORG)
     terminal.ok("profile", "login", "--key-stdin", stdin="mrgkey_other")
-    assert json.loads((terminal.home / "secrets.json").read_text("utf-8")) == {"default": "mrgkey_other"}
+    assert json.loads((terminal.home / "secrets.json").read_text("utf-8")) == {
+        "default": {"endpoint": stand_in.endpoint, "key": "mrgkey_other"}
+    }
 
 
 def test_profiles_are_listed_changed_and_forgotten(terminal: Terminal, stand_in: StandIn):
@@ -175,7 +180,7 @@ def test_profiles_are_listed_changed_and_forgotten(terminal: Terminal, stand_in:
     terminal.ok("profile", "update", "two", "--org", "gamma")
     assert json.loads(terminal.ok("profile", "get", "-o", "json"))["org"] == "gamma"
     terminal.ok("profile", "delete", "two")
-    assert json.loads((terminal.home / "secrets.json").read_text("utf-8")) == {"one": KEY}
+    assert list(json.loads((terminal.home / "secrets.json").read_text("utf-8"))) == ["one"]
     assert terminal.run("profile", "get").code == 3
 
 
@@ -202,10 +207,34 @@ def test_token_prints_a_bearer_token_of_the_registry_and_never_the_key(terminal:
 def test_token_of_the_real_registry_is_a_credential_of_the_management_api(real: Terminal):
     bearer = real.ok("profile", "token").strip()
     assert bearer != real.environment["MOORAGE_TOKEN"]
-    outcome = real.run(
-        "profile", "login", "bearer", "--key-stdin", stdin=bearer, environment={"MOORAGE_TOKEN": ""}
-    )
-    assert outcome.code == 0, outcome
+    assert "demo" in real.ok("org", "get", "demo", environment={"MOORAGE_TOKEN": bearer})
+
+
+BEARER = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
+
+
+def test_bearer_token_makes_no_profile(terminal: Terminal, stand_in: StandIn):
+    flags = ("--endpoint", stand_in.endpoint, "--org", "acme")
+    for words, options in (
+        (("--key-stdin",), {"stdin": BEARER}),
+        (("--key", BEARER), {}),
+        ((), {"environment": {"MOORAGE_TOKEN": BEARER}}),
+    ):
+        outcome = terminal.run("profile", "login", *flags, *words, **options)
+        assert outcome.code == 4
+        assert "a profile keeps a key, and this is a bearer token" in outcome.err
+        assert "add-key" in outcome.err
+        assert BEARER not in outcome.err
+    assert stand_in.asked == []
+    assert not (terminal.home / "profiles.json").exists()
+
+
+def test_token_is_not_made_of_a_token(signed_in: Terminal, stand_in: StandIn):
+    outcome = signed_in.run("profile", "token", environment={"MOORAGE_TOKEN": BEARER})
+    assert outcome.code == 4
+    assert "a token is made with a key" in outcome.err
+    assert "set MOORAGE_TOKEN to a key" in outcome.err
+    assert stand_in.asked == []
 
 
 def test_key_that_the_real_registry_does_not_know_is_said_so(real: Terminal):
@@ -257,6 +286,125 @@ def test_key_of_a_profile_goes_to_no_other_registry(terminal: Terminal, stand_in
     assert "another registry" in outcome.err
 
 
+def test_key_is_not_sent_where_somebody_else_has_let_the_profile_lead(terminal: Terminal, stand_in: StandIn):
+    login(terminal, stand_in)
+    file = terminal.home / "profiles.json"
+    file.write_text(file.read_text("utf-8").replace("127.0.0.1", "localhost"), "utf-8")
+    stand_in.asked.clear()
+    for words in (("profile", "token"), ("image", "get")):
+        outcome = terminal.run(*words)
+        assert outcome.code == 4
+        assert "the key that is kept for profile 'default' was given for another registry" in outcome.err
+        assert "moorage profile login" in outcome.err
+    assert stand_in.asked == []
+
+
+@pytest.mark.parametrize("kept", [KEY, {"key": KEY}, {"endpoint": HERE}, {"endpoint": HERE, "key": 7}, [], 0])
+def test_secret_of_which_nothing_says_where_it_may_go_goes_nowhere(tmp_path, kept):
+    (tmp_path / "secrets.json").write_text(json.dumps({"work": kept}), "utf-8")
+    (tmp_path / "secrets.json").chmod(0o600)
+    with pytest.raises(NotLoggedIn) as raised:
+        SecretStore(tmp_path).get("work", HERE)
+    assert KEY not in raised.value.line
+
+
+INSECURE = Profiles({"lab": Profile("lab", "http://lab.example", "acme", insecure=True)}, "lab")
+
+
+@pytest.mark.parametrize(
+    ("flags", "insecure"),
+    [
+        ({}, True),
+        ({"endpoint": "http://LAB.example/"}, True),
+        ({"endpoint": "https://elsewhere.example"}, False),
+        ({"endpoint": "https://elsewhere.example", "insecure": True}, True),
+        ({"endpoint": "https://lab.example"}, False),
+    ],
+)
+def test_what_a_profile_accepts_is_for_its_own_registry_alone(flags, insecure):
+    assert resolve(flags, {}, INSECURE).insecure is insecure
+
+
+@pytest.mark.parametrize("flags", [{"insecure": False}, {"endpoint": "http://elsewhere.example"}])
+def test_key_goes_in_clear_text_only_where_that_was_accepted(flags):
+    with pytest.raises(Misused, match="in clear text"):
+        resolve(flags, {}, INSECURE)
+
+
+def test_insecure_profile_is_seen_and_can_be_made_secure(terminal: Terminal, stand_in: StandIn):
+    login(terminal, stand_in, "--insecure")
+    assert f"{stand_in.endpoint} (insecure)" in terminal.ok("profile", "list")
+    terminal.ok("profile", "update", "default", "--org", "beta")
+    assert json.loads(terminal.ok("profile", "get", "-o", "json"))["insecure"] is True
+    terminal.ok("profile", "update", "default", "--no-insecure")
+    assert "insecure" not in json.loads(terminal.ok("profile", "get", "-o", "json"))
+    terminal.ok("profile", "update", "default", "-k")
+    terminal.ok("profile", "update", "default", "--endpoint", "https://elsewhere.example")
+    assert "insecure" not in json.loads(terminal.ok("profile", "get", "-o", "json"))
+
+
+def test_new_login_accepts_only_what_it_says(terminal: Terminal, stand_in: StandIn):
+    login(terminal, stand_in, "-k")
+    login(terminal, stand_in)
+    assert "insecure" not in terminal.ok("profile", "list")
+
+
+def test_new_profile_takes_nothing_from_the_default_one(terminal: Terminal, stand_in: StandIn):
+    login(terminal, stand_in)
+    stand_in.asked.clear()
+    outcome = terminal.run("profile", "login", "other", "--org", "beta", "--key-stdin", stdin=KEY)
+    assert outcome.code == 2
+    assert "registry is missing" in outcome.err
+    assert stand_in.asked == []
+
+
+def test_profile_that_was_for_another_registry_is_mentioned(terminal: Terminal, stand_in: StandIn):
+    ProfileFile(terminal.home).change(lambda now: now.put(Profile("work", "https://old.example", "old")))
+    assert "so far, the profile 'work' was for old at https://old.example" in login(
+        terminal, stand_in, "work"
+    )
+    assert "so far" not in login(terminal, stand_in, "work")
+
+
+def test_name_of_a_profile_behind_local_is_taken_for_a_folder_and_said_so(terminal: Terminal):
+    outcome = terminal.run("profile", "login", "--local", "work")
+    assert outcome.code == 3
+    assert "moorage profile login work --local" in outcome.err
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o722])
+def test_folder_that_others_can_change_is_not_believed(terminal: Terminal, stand_in: StandIn, mode):
+    login(terminal, stand_in)
+    terminal.home.chmod(mode)
+    outcome = terminal.run("image", "get")
+    assert outcome.code == 1
+    assert f"{terminal.home} can be changed by others; run 'chmod go-w {terminal.home}'" in outcome.err
+    terminal.home.chmod(0o755)
+    assert terminal.run("profile", "list").code == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_draft_of_a_secret_goes_whatever_happens(tmp_path, monkeypatch, error):
+    def stop(_):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", stop)
+    with pytest.raises(error):
+        SecretStore(tmp_path).put("work", KEY, HERE)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_draft_of_a_command_that_was_killed_goes_with_the_next_one(tmp_path):
+    old, young = (tmp_path / f".secrets.json.moorage-{name}" for name in ("old", "young"))
+    other = tmp_path / ".profiles.json.moorage-old"
+    for draft in (old, young, other):
+        draft.write_text(KEY, "utf-8")
+    for draft in (old, other):
+        os.utime(draft, (0, 0))
+    SecretStore(tmp_path).put("work", KEY, HERE)
+    assert (old.exists(), young.exists(), other.exists()) == (False, True, True)
+
+
 def test_token_of_the_environment_needs_no_profile_and_wins_over_its_key():
     environment = {"MOORAGE_TOKEN": "from-environment", "MOORAGE_HOME": "/nonexistent"}
     assert Session({"endpoint": "https://a.example"}, environment).credential == "from-environment"
@@ -283,14 +431,14 @@ def test_configuration_folder(environment, folder):
 
 def test_secrets_that_others_can_read_are_not_used(tmp_path):
     store = SecretStore(tmp_path)
-    store.put("work", KEY)
+    store.put("work", KEY, HERE)
     (tmp_path / "secrets.json").chmod(0o644)
     with pytest.raises(CliError, match="can be read by others") as raised:
-        store.get("work")
+        store.get("work", HERE)
     assert "chmod 600" in raised.value.hint
-    store.put("work", "new")
+    store.put("work", "new", HERE)
     assert mode(tmp_path / "secrets.json") == 0o600
-    assert store.get("work") == "new"
+    assert store.get("work", HERE) == "new"
 
 
 class FakeKeyring(KeyringBackend):
@@ -326,11 +474,11 @@ def backend():
 
 def test_keyring_that_is_usable_keeps_the_secret_and_no_file_does(tmp_path, backend):
     store = SecretStore(tmp_path)
-    assert store.put("work", KEY) is Place.KEYRING
-    assert store.get("work") == KEY
+    assert store.put("work", KEY, HERE) is Place.KEYRING
+    assert store.get("work", HERE) == KEY
     assert list(tmp_path.iterdir()) == []
     assert {service for service, _ in backend.kept} == {"moorage"}
-    assert SecretStore(tmp_path / "elsewhere").get("work") is None
+    assert SecretStore(tmp_path / "elsewhere").get("work", HERE) is None
     store.delete("work")
     store.delete("work")
     assert backend.kept == {}
@@ -339,19 +487,19 @@ def test_keyring_that_is_usable_keeps_the_secret_and_no_file_does(tmp_path, back
 def test_keyring_that_does_not_open_leaves_the_secret_to_the_file(tmp_path, backend):
     backend.locked = True
     store = SecretStore(tmp_path)
-    assert store.put("work", KEY) is Place.FILE
-    assert store.get("work") == KEY
+    assert store.put("work", KEY, HERE) is Place.FILE
+    assert store.get("work", HERE) == KEY
     with pytest.raises(CliError, match="does not open"):
-        store.get("other")
+        store.get("other", HERE)
     backend.locked = False
-    assert store.put("work", KEY) is Place.KEYRING
+    assert store.put("work", KEY, HERE) is Place.KEYRING
     assert KEY not in files(tmp_path)
 
 
 def test_keyring_that_is_a_plain_file_is_not_used(tmp_path, backend):
     type(backend).priority = 0.5
     try:
-        assert SecretStore(tmp_path).put("work", KEY) is Place.FILE
+        assert SecretStore(tmp_path).put("work", KEY, HERE) is Place.FILE
     finally:
         type(backend).priority = 5
 

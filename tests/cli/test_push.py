@@ -1,22 +1,31 @@
 """`moorage image push` against the real registry and a store on loopback: what is sent, resumed, refused and said."""
 
+import contextlib
 import gzip
 import json
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import threading
+import time
 import zlib
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from moorage.domain.resources import Kind
+from moorage_cli.commands import image_push
 from moorage_cli.push import blob_upload
 from moorage_cli.push import pushing as pushing_module
 from tests.cli.pushing import PUSH, pushing, s3_error
 from tests.cli.stand_in import Answer
+from tests.cli.test_api import self_signed
 from tests.cli.test_command import HEAVY, LOADED
 from tests.clients import image
 
@@ -354,7 +363,7 @@ def test_push_that_was_interrupted_goes_on_with_what_is_missing(world, user, tmp
     assert out == ""
     # The shell has written ^C into a line that is then left.
     assert [line for line in err.splitlines() if line] == [
-        "moorage: what was sent stays there; the same command goes on from it",
+        "moorage: 10.5 MB of 22.0 MB are there; the same command sends the rest",
         "moorage: interrupted",
     ]
     (kept,) = (user.home / "pushes").glob("*.json")
@@ -372,6 +381,92 @@ def test_push_that_was_interrupted_goes_on_with_what_is_missing(world, user, tmp
     assert set(again) | set(done) == {"1", "2", "3", "4", "5"}
     assert not set(again) & set(done[:2])
     assert world.manifest("demo/app")[1] == manifest_of(made.layout)[1]
+    assert not list((user.home / "pushes").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_push_that_is_ended_leaves_no_temporary_files_and_says_what_has_arrived(
+    world, user, made, tmp_path, number, code
+):
+    user.environment["TMPDIR"] = str(tmp_path / "temporary")
+    (tmp_path / "temporary").mkdir()
+    world.hold_from = 0
+    running = start(user, made.docker_archive, "app")
+    assert world.held.wait(60)
+    assert list((tmp_path / "temporary").iterdir())
+    running.send_signal(number)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == code, err
+    assert out == ""
+    told, ended = (line for line in err.splitlines() if line)
+    assert told.startswith("moorage: nothing of 0.4 MB has arrived whole; --part-size 64M keeps parts")
+    assert ended == ("moorage: interrupted" if number is signal.SIGINT else "moorage: ended by a signal")
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_push_that_is_ended_while_an_engine_saves(user, tmp_path):
+    for folder in ("bin", "temporary"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bin" / "docker").write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid\nwhile echo x; do sleep 0.1; done\n"
+    )
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    user.environment |= {"TMPDIR": str(tmp_path / "temporary"), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    running = start(user, "docker:app")
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (143, "moorage: ended by a signal\n")
+    assert not list((tmp_path / "temporary").iterdir())
+    # It is killed, or finds that nobody reads what it writes.
+    while Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists():
+        assert time.monotonic() < until + 60
+        time.sleep(0.01)
+
+
+def test_who_has_hangups_ignored_is_not_ended_by_one(world, user, made):
+    world.hold_from = 0
+    words = [*PUSH, made.layout, "app"]
+    with subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "moorage_cli", *words],
+        env=user.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert world.held.wait(60)
+        running.send_signal(signal.SIGHUP)
+        world.hold.set()
+        running.communicate(timeout=60)
+    assert running.returncode == 0
+
+
+def test_what_has_arrived_whole_counts_as_being_there(world, user, tmp_path):
+    made = image.build(tmp_path, "large", [5 * MIB, 6 * MIB])
+    world.hold_from = 1
+    running = start(user, made.layout, "app", "--parallel", "1")
+    assert world.held.wait(60)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert "moorage: 6.3 MB of 11.6 MB are there; the same command sends the rest\n" in err
+
+
+def test_push_of_one_image_leaves_what_is_kept_of_another(world, user, made, tmp_path):
+    (tmp_path / "other").mkdir()
+    large = image.build(tmp_path / "other", "large", [5 * MIB])
+    world.refusals = [s3_error(418, "Teapot")] * 2
+    assert user.run(*PUSH, str(large.layout), "app:v1").code == 4
+    world.refusals.clear()
+    (file,) = (user.home / "pushes").glob("*.json")
+    kept = file.read_text()
+    user.ok(*PUSH, str(made.layout), "app:v2")
+    user.ok(*PUSH, str(made.layout), "app:v3")
+    assert file.read_text() == kept
+    user.ok(*PUSH, str(large.layout), "app:v1")
     assert not list((user.home / "pushes").iterdir())
 
 
@@ -516,6 +611,61 @@ def test_blob_that_was_linked_too_late_for_the_manifest_is_no_failure(world, use
     assert world.manifest("demo/app")[1] == manifest_of(made.layout)[1]
 
 
+def test_blobs_that_were_sent_twice_are_counted_once(world, user, made):
+    lacking = Answer({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "push that first"}]}, 400)
+    world.registry.on("PUT", "/v2/demo/app/manifests/latest", lacking, world.ask)
+    outcome = user.run(*PUSH, str(made.layout), "app", "-o", "json")
+    assert len(world.store.asked) == 6
+    assert json.loads(outcome.out)["blobs"] == {"sent": 3, "there": 0}
+    assert "3 blobs sent" in outcome.err
+
+
+def test_store_is_not_waited_for_once_it_is_not_asked_again(world, user, made, monkeypatch):
+    waited = []
+    monkeypatch.setattr(blob_upload.BlobUpload, "_wait", lambda _, seconds: waited.append(seconds))
+    world.refusals = [s3_error(503, "SlowDown")] * 1000
+    assert user.run(*PUSH, str(made.layout), "app", "--parallel", "1").code == 6
+    assert len(world.store.asked) == len(waited) + 1 == 6
+    assert waited == sorted(waited)
+
+
+def test_certificate_that_is_not_accepted_is_not_tried_again(world, user, made, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*self_signed(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        begun = []
+
+        def greet():
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                begun.append(connection)
+                with contextlib.suppress(OSError), connection:
+                    context.wrap_socket(connection, server_side=True).close()
+
+        greeting = threading.Thread(target=greet, daemon=True)
+        greeting.start()
+        secure = f"https://127.0.0.1:{listening.getsockname()[1]}"
+
+        def elsewhere(asked):
+            answer = world.ask(asked)
+            if isinstance(answer.body, bytes):
+                return replace(
+                    answer, body=answer.body.replace(world.store.endpoint.encode(), secure.encode())
+                )
+            return answer
+
+        world.registry.fallback = elsewhere
+        outcome = user.run(*PUSH, str(made.layout), "app", "--parallel", "1")
+        listening.shutdown(socket.SHUT_RDWR)
+        greeting.join(10)
+    assert outcome.code == 6
+    assert "the store cannot be reached: its certificate is not accepted" in outcome.err
+    assert len(begun) == 1
+
+
 def test_content_that_stays_unknown_is_a_failure(world, user, made):
     lacking = Answer({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "push that first"}]}, 400)
     world.registry.on("PUT", "/v2/demo/app/manifests/latest", lacking)
@@ -555,6 +705,20 @@ def test_folder_that_cannot_be_written_costs_the_resuming_and_not_the_push(world
     user.home.mkdir()
     (user.home / "pushes").write_text("in the way")
     user.ok(*PUSH, str(made.layout), "app")
+
+
+def test_token_that_may_end_before_the_push_is_told_of_beforehand(world, user, made, monkeypatch):
+    key = user.environment["MOORAGE_TOKEN"]
+    world.world.clock.now = datetime.now(UTC)
+    user.environment["MOORAGE_TOKEN"] = world.world.token("demo/admin", "repository:demo/app:pull,push")
+    assert "the token" not in user.run(*PUSH, str(made.layout), "app:v1").err
+    monkeypatch.setattr(image_push, "_SLOW", 1)
+    outcome = user.run(*PUSH, str(made.layout), "app:v2")
+    assert outcome.code == 0
+    assert outcome.err.startswith("moorage: the token that was given ends in ")
+    assert "moorage profile login" in outcome.err
+    user.environment["MOORAGE_TOKEN"] = key
+    assert "the token" not in user.run(*PUSH, str(made.layout), "app:v3").err
 
 
 def test_bars_are_for_terminals_alone(world, user, made):

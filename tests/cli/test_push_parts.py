@@ -1,5 +1,7 @@
 """What a push is made of, one by one: connections to a store, workers, tokens, proxies, and what is kept."""
 
+import base64
+import io
 import json
 import os
 import random
@@ -9,13 +11,16 @@ import threading
 import time
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from moorage_cli.api import Api
 from moorage_cli.errors import CliError, Misused, NotARegistry
+from moorage_cli.proxies import find_proxy
 from moorage_cli.push.content import Content
-from moorage_cli.push.proxies import find_proxy
 from moorage_cli.push.repository import Tokens
 from moorage_cli.push.store import Answer, Broken, Interrupted, Store, tls
+from moorage_cli.push.terminal_bars import FittingProgress, fitting
 from moorage_cli.push.unfinished import Unfinished
 from moorage_cli.push.workers import Workers
 from tests.cli import stand_in as registry
@@ -138,6 +143,7 @@ def test_nobody_there(store):
     with pytest.raises(Broken) as caught:
         put(store, f"http://127.0.0.1:{free_port()}/key", Content.of(b"x"))
     assert caught.value.reason == "it cannot be connected to"
+    assert not caught.value.final
     with pytest.raises(Broken, match="its host is not found"):
         put(store, "http://nowhere.invalid/key", Content.of(b"x"))
 
@@ -176,8 +182,9 @@ def test_https(tmp_path, file, insecure):
             assert put(store, url, file, 5, len(NOISE) - 5) == Answer(200)
             assert there.asked[0].content == NOISE[5:]
         else:
-            with pytest.raises(Broken, match="its certificate is not accepted"):
+            with pytest.raises(Broken, match="its certificate is not accepted") as caught:
                 put(store, url, file)
+            assert caught.value.final
         store.stop()
         thread.join(10)
 
@@ -325,6 +332,35 @@ def test_token_is_kept_as_long_as_it_is_good_and_renewed_before_it_ends():
         api.close()
 
 
+def web_token(claims):
+    encoded = [
+        base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+        for part in (b"{}", json.dumps(claims).encode(), b"s")
+    ]
+    return ".".join(encoded)
+
+
+@pytest.mark.parametrize(
+    ("credential", "left"),
+    [
+        (KEY, None),
+        (web_token({"exp": 1300}), 300),
+        (web_token({"exp": 900}), -100),
+        (web_token({}), None),
+        (web_token([]), None),
+        (web_token({"exp": "soon"}), None),
+        ("a.b.c", None),
+        ("..", None),
+    ],
+)
+def test_how_long_a_token_lives_that_cannot_be_renewed(credential, left):
+    with serving() as there:
+        api = Api(there.endpoint)
+        assert Tokens(api, credential, "acme/app", now=lambda: 1000).seconds_left == left
+        api.close()
+    assert there.asked == []
+
+
 @pytest.mark.parametrize("answer", [{}, {"token": ""}, {"token": 7}, {"token": "t", "expires_in": "x"}, []])
 def test_answer_that_has_no_token(answer):
     with serving() as there:
@@ -362,10 +398,34 @@ def test_second_push_at_once_keeps_nothing(tmp_path):
         with Unfinished(tmp_path, "https://a", "acme/app") as second:
             assert second.find(DIGEST) is None
             second.keep(DIGEST, LARGE, "cd34")
-            second.clear()
+            second.forget(DIGEST)
         assert first.find(DIGEST) == ("ab12", False)
     (file,) = (tmp_path / "pushes").glob("*.json")
     assert json.loads(file.read_text())["uploads"][DIGEST]["id"] == "ab12"
+
+
+def test_what_one_push_forgets_is_its_own(tmp_path):
+    with Unfinished(tmp_path, "https://a", "acme/app") as kept:
+        kept.keep(DIGEST, LARGE, "ab12")
+        kept.keep("sha256:other", LARGE, "cd34")
+        kept.forget("sha256:other", "sha256:never")
+    with Unfinished(tmp_path, "https://a", "acme/app") as again:
+        assert again.find(DIGEST) == ("ab12", False)
+        assert again.find("sha256:other") is None
+
+
+@pytest.mark.parametrize("at", [0, None, "x"])
+def test_upload_that_is_older_than_any_is_not_asked_for_whatever_else_is_kept(tmp_path, at):
+    with Unfinished(tmp_path, "https://a", "acme/app") as kept:
+        kept.keep(DIGEST, LARGE, "ab12")
+        kept.keep("sha256:other", LARGE, "cd34")
+    (file,) = (tmp_path / "pushes").glob("*.json")
+    document = json.loads(file.read_text())
+    document["uploads"][DIGEST]["at"] = at
+    file.write_text(json.dumps(document))
+    with Unfinished(tmp_path, "https://a", "acme/app") as again:
+        assert again.find(DIGEST) is None
+        assert again.find("sha256:other") == ("cd34", False)
 
 
 def test_what_is_older_than_any_upload_is_removed(tmp_path):
@@ -381,3 +441,26 @@ def test_what_is_older_than_any_upload_is_removed(tmp_path):
 def test_authorities_are_those_of_the_registry_itself():
     assert tls(insecure=False).verify_mode is ssl.CERT_REQUIRED
     assert tls(insecure=True).verify_mode is ssl.CERT_NONE
+
+
+# ------------------------------------------------------------------ bars
+@pytest.mark.parametrize("rows", [1, 5, 10, 40])
+def test_bars_that_move_are_seen_first_and_those_that_have_ended_last(rows):
+    progress = FittingProgress(console=Console(file=io.StringIO(), width=80, height=rows + 2))
+    bars = [progress.add_task(str(number), total=10, said="", ended=False) for number in range(20)]
+    for number in range(12):
+        progress.update(bars[number], completed=10, ended=True)
+    for number in (15, 17):
+        progress.advance(bars[number], 5)
+    table, *told = progress.get_renderables()
+    assert isinstance(table, Table)
+    seen = [task.description for task in fitting(progress.tasks, rows)]
+    assert table.row_count == len(seen) == min(rows, 20)
+    assert seen == sorted(seen, key=int)
+    assert {"15", "17"} & set(seen) == set(seen) or {"15", "17"} <= set(seen)
+    assert sum(int(each) < 12 for each in seen) == max(0, min(rows, 20) - 8)
+    assert [str(each) for each in told] == ([] if rows == 40 else ["12 of 20 done"])
+    progress.stop()
+    (table,) = progress.get_renderables()
+    assert isinstance(table, Table)
+    assert table.row_count == 20

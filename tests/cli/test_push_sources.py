@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -11,16 +12,21 @@ import stat
 import tarfile
 import tempfile
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from moorage_cli.errors import CliError, Misused, NotFound
+from moorage_cli.push import engines, unpacking
+from moorage_cli.push import scratch as scratch_module
 from moorage_cli.push.content import Content, digest_of
 from moorage_cli.push.docker_archive import Packing
+from moorage_cli.push.progress import Nothing
 from moorage_cli.push.scratch import Scratch
 from moorage_cli.push.sources import Source, parse_source, read_image
-from moorage_cli.push.target import suggested
+from moorage_cli.push.target import parse_target, suggested
 from tests.clients import image
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -37,7 +43,7 @@ def read(tmp_path):
     with Scratch() as scratch:
 
         def reading(text, platform=None, *, compress=True):
-            packing = Packing(scratch, compress, 2, lambda *_: lambda _: None, threading.Event())
+            packing = Packing(scratch, compress, 2, Nothing().bar, threading.Event())
             return read_image(parse_source(str(text)), platform, packing)
 
         yield reading
@@ -413,6 +419,48 @@ def test_archive_of_more_files_than_any_image_has(read, tmp_path, monkeypatch):
         read(pack(tmp_path / "x.tar", *((str(number), b"") for number in range(11))))
 
 
+def test_length_below_nothing_in_an_archive(read, tmp_path):
+    header = tarfile.TarInfo("index.json")
+    header.size = -512
+    file = tmp_path / "x.tar"
+    file.write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(Misused, match="no readable tar archive"):
+        read(file)
+    header.size, header.pax_headers = 0, {"size": "-512"}
+    file.write_bytes(header.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    with pytest.raises(Misused, match="no readable tar archive"):
+        read(file)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_names_and_attributes_that_would_fill_the_memory(read, tmp_path, kind):
+    header = special("long", kind)
+    header.size = 1 << 32
+    file = tmp_path / "x.tar"
+    file.write_bytes(header.tobuf(tarfile.GNU_FORMAT))
+    os.truncate(file, 1 << 33)
+    with pytest.raises(Misused, match="no readable tar archive"):
+        read(file)
+
+
+def test_names_that_others_have_given_are_cut_in_messages(read, made, tmp_path):
+    long = "blobs/" + "x" * 3000
+    content = b"x" * 100_000
+    file = pack(tmp_path / "x.tar", ("oci-layout", b"{}"), (long, content))
+    os.truncate(file, file.stat().st_size - 60_000)
+    with pytest.raises(Misused, match="ends within blobs/xxx") as caught:
+        read(file)
+    assert len(caught.value.line) < 300 + len(str(file))
+    top = index_of(made.layout)["manifests"][0]
+    write_index(made.layout, top | {"size": "9" * 3000})
+    with pytest.raises(Misused, match="as its manifest says") as caught:
+        read(made.layout)
+    assert len(caught.value.line) < 300 + len(str(made.layout))
+    with pytest.raises(Misused, match=r"'x+\.\.\.' cannot be the name") as caught:
+        parse_target("x" * 3000, "demo", "registry.example")
+    assert len(caught.value.line) < 300
+
+
 def test_full_disk_is_one_line_that_says_what_to_do(read, made, tmp_path, monkeypatch):
     packed = tmp_path / "image.tgz"
     packed.write_bytes(gzip.compress(made.oci_archive.read_bytes(), 1))
@@ -421,6 +469,36 @@ def test_full_disk_is_one_line_that_says_what_to_do(read, made, tmp_path, monkey
         with pytest.raises(CliError, match="no space is left for temporary files in /dev") as caught:
             read(source)
         assert caught.value.hint == "set TMPDIR to a folder with more room"
+
+
+@pytest.mark.parametrize("source", ["archive", "layers", "engine"])
+def test_disk_is_not_filled_to_its_end(read, made, tmp_path, monkeypatch, engine, source):
+    free = itertools.chain((40_000, 30_000, 20_000), itertools.repeat(10_000))
+
+    def shrinking(_):
+        return shutil._ntuple_diskusage(100_000, 0, next(free))
+
+    monkeypatch.setattr(scratch_module, "_LOOK_BYTES", 1)
+    monkeypatch.setattr(scratch_module, "_LEFT_FREE", 15_000)
+    monkeypatch.setattr(scratch_module, "_LEFT_SHARE", 2)
+    monkeypatch.setattr(shutil, "disk_usage", shrinking)
+    monkeypatch.setattr(unpacking, "PIECE", 5000)
+    monkeypatch.setattr(engines, "PIECE", 5000)
+    packed = tmp_path / "image.tgz"
+    packed.write_bytes(gzip.compress(made.oci_archive.read_bytes(), 1))
+    engine(SAVE.format(made.oci_archive))
+    words = {"archive": packed, "layers": made.docker_archive, "engine": "podman:app"}
+    with pytest.raises(CliError, match="no space is left for temporary files"):
+        read(words[source])
+
+
+def test_engine_does_not_outlive_a_disk_that_is_full(read, engine, tmp_path, monkeypatch):
+    engine(f"echo $$ > {tmp_path}/pid; exec yes")
+    monkeypatch.setattr(Scratch, "file", lambda _: Path("/dev/full"))
+    with pytest.raises(CliError, match="no space is left for temporary files in /dev"):
+        read("docker:app")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_temporary_files_are_private_and_gone_afterwards(tmp_path, monkeypatch):
@@ -432,6 +510,22 @@ def test_temporary_files_are_private_and_gone_afterwards(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     with Scratch():
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_want_temporary_files_at_once_share_one_folder(tmp_path, monkeypatch):
+    made = tempfile.mkdtemp
+
+    def slowly(**options):
+        folder = made(dir=tmp_path, **options)
+        time.sleep(0.05)
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", slowly)
+    with Scratch() as scratch, ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: scratch.file(), range(4)))
+        assert len(set(paths)) == 4
+        assert len({path.parent for path in paths}) == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -466,19 +560,88 @@ def test_layer_that_docker_has_written_as_a_link(read, tmp_path):
     assert found.names == ("app:v1",)
 
 
-def test_compressed_layers_of_other_tools_stay_as_they_are(read, tmp_path):
-    packed = gzip.compress(b"one" * 1000, mtime=7)
-    zstd = b"\x28\xb5\x2f\xfd" + b"x" * 100
-    found = read(
-        docker_archive(
-            tmp_path / "x.tar",
-            [("a.tar.gz", packed), ("b.tar.zst", zstd)],
-            diffs=[digest_of(b"one" * 1000), digest_of(b"two")],
-        )
-    )
-    layers = json.loads(found.manifests[0].content)["layers"]
-    assert [each["digest"] for each in layers] == [digest_of(packed), digest_of(zstd)]
-    assert [each["mediaType"] for each in layers] == [f"{LAYER}+gzip", f"{LAYER}+zstd"]
+def one_layer(path, packed, plain):
+    """An archive of a layer that is called by ``plain``."""
+    return docker_archive(path, [("1/layer.tar", packed)], diffs=[digest_of(plain)])
+
+
+GZIPPED = gzip.compress(b"one" * 1000, mtime=7)
+# A frame of one block that is not compressed: RFC 8878, 3.1.1.
+ZSTD_FRAME = b"\x28\xb5\x2f\xfd\x20\x03\x19\x00\x00one"
+
+
+@pytest.mark.parametrize(
+    ("packed", "plain"),
+    [
+        (GZIPPED, b"one" * 1000),
+        (GZIPPED + gzip.compress(b"two"), b"one" * 1000 + b"two"),
+        (GZIPPED + bytes(512), b"one" * 1000),
+        (gzip.compress(b""), b""),
+    ],
+    ids=["one", "two members", "padded", "empty"],
+)
+def test_gzip_layer_of_another_tool_stays_as_it_is(read, tmp_path, packed, plain):
+    found = read(one_layer(tmp_path / "x.tar", packed, plain))
+    (layer,) = json.loads(found.manifests[0].content)["layers"]
+    assert layer == {"mediaType": f"{LAYER}+gzip", "digest": digest_of(packed), "size": len(packed)}
+    assert content_of(found.blobs[digest_of(packed)].content) == packed
+
+
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (gzip.compress(b"other"), "a layer is other content than sha256:"),
+        (GZIPPED + gzip.compress(b"more"), "a layer is other content than sha256:"),
+        (GZIPPED[:-1], "cannot be decompressed"),
+        (GZIPPED[:-8] + bytes(8), "cannot be decompressed"),
+        (GZIPPED[:12], "cannot be decompressed"),
+        (GZIPPED + b"more", "cannot be decompressed"),
+        (b"\x1f\x8b" + b"x" * 100, "cannot be decompressed"),
+    ],
+)
+@pytest.mark.parametrize("compress", [True, False])
+def test_gzip_layer_that_is_not_what_the_configuration_calls_it(read, tmp_path, packed, said, compress):
+    with pytest.raises(Misused, match=said):
+        read(one_layer(tmp_path / "x.tar", packed, b"one" * 1000), compress=compress)
+
+
+def test_zstd_layer_is_compared_as_well(read, tmp_path):
+    found = read(one_layer(tmp_path / "x.tar", ZSTD_FRAME, b"one"))
+    (layer,) = json.loads(found.manifests[0].content)["layers"]
+    assert layer == {"mediaType": f"{LAYER}+zstd", "digest": digest_of(ZSTD_FRAME), "size": len(ZSTD_FRAME)}
+    with pytest.raises(Misused, match="a layer is other content than"):
+        read(one_layer(tmp_path / "x.tar", ZSTD_FRAME, b"two"))
+    with pytest.raises(Misused, match="cannot be decompressed"):
+        read(one_layer(tmp_path / "x.tar", ZSTD_FRAME[:-1], b"one"))
+    with pytest.raises(Misused, match="cannot be decompressed"):
+        read(one_layer(tmp_path / "x.tar", ZSTD_FRAME[:4] + b"x" * 100, b"one"))
+
+
+def test_zstd_layer_that_nothing_can_compare_is_refused(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "_ZSTD_MODULES", ("no.such", "nor_this"))
+    with pytest.raises(Misused, match="is compressed by zstd") as caught:
+        read(one_layer(tmp_path / "x.tar", ZSTD_FRAME, b"one"))
+    assert "backports.zstd" in caught.value.hint
+
+
+@pytest.mark.parametrize("bomb", ["layer", "archive"])
+def test_few_bytes_that_stand_for_more_than_any_layer_has(read, tmp_path, monkeypatch, bomb):
+    plain = bytes(3_000_000)
+    file = tmp_path / "x.tar"
+    if bomb == "layer":
+        one_layer(file, gzip.compress(plain), plain)
+    else:
+        file.write_bytes(gzip.compress(pack(file, ("zeros", plain)).read_bytes()))
+    monkeypatch.setattr(unpacking, "_ALWAYS_BYTES", 2_000_000)
+    with pytest.raises(Misused, match="stands for far more than any layer has"):
+        read(file)
+    # What is as long itself may stand for more.
+    monkeypatch.setattr(unpacking, "_MOST_TIMES", 10_000)
+    if bomb == "layer":
+        assert read(file).blobs
+    else:
+        with pytest.raises(Misused, match="holds no image"):
+            read(file)
 
 
 @pytest.mark.parametrize(
@@ -606,7 +769,7 @@ def engine(tmp_path, monkeypatch):
     return make
 
 
-SAVE = 'while [ "$1" != --output ]; do shift; done; cp "{}" "$2"'
+SAVE = 'cat "{}"'
 
 
 def test_image_of_an_engine_is_saved_and_its_layers_compressed(read, engine, made):
@@ -617,8 +780,8 @@ def test_image_of_an_engine_is_saved_and_its_layers_compressed(read, engine, mad
         f"{LAYER}+gzip"
     }
     words = asked.read_text().split()
-    assert words[:2] == ["save", "--output"]
-    assert words[3:] == ["--", "app:1.0.0"]
+    # It may not be allowed to write where we are, and could not tell of a full disk as we do.
+    assert words == ["save", "--", "app:1.0.0"]
 
 
 @pytest.mark.parametrize("compress", [True, False])
@@ -647,7 +810,7 @@ def test_layers_that_an_engine_keeps_unpacked_behind_a_manifest_of_its_making(
 def test_podman_compresses_itself(read, engine, made):
     asked = engine(SAVE.format(made.oci_archive))
     assert read("podman:app").digest == index_of(made.layout)["manifests"][0]["digest"]
-    assert asked.read_text().startswith("save --quiet --format oci-archive --output ")
+    assert asked.read_text().startswith("save --quiet --format oci-archive -- app")
 
 
 @pytest.mark.parametrize(
@@ -657,6 +820,7 @@ def test_podman_compresses_itself(read, engine, made):
         ("echo 'write: no space left on device' >&2; exit 1", CliError, "no space is left"),
         ("exit 3", CliError, "does not say why"),
         ("exit 0", CliError, "cannot save app"),
+        ("echo half; echo 'unexpected EOF' >&2; exit 1", CliError, "unexpected EOF"),
     ],
 )
 def test_engine_that_fails(read, engine, script, error, said):

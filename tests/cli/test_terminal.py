@@ -93,6 +93,11 @@ def test_more_layers_than_rows_stand_there_once_each_at_the_end(world, variables
     world.hold_from = 30
     with screen(folder, WIDE, [*COMMAND, *PUSH, many.layout, "many:v1"], variables) as shown:
         assert world.held.wait(60)
+        # Those that move are in sight, and nothing is cut off without a word.
+        rows = shown.until(lambda rows: "30 of 36 done" in rows)
+        assert len(rows) <= 30
+        bars = [row for row in rows if BAR in row]
+        assert all(any(row[:12] in asked for row in bars) for asked in world.stored[30:])
         assert not shown.wrapped
         world.hold.set()
         assert shown.exit_code() == 0
@@ -121,7 +126,7 @@ def test_interrupted_push_leaves_a_terminal_that_is_of_use(world, made, variable
         assert shown.exit_code() == 130
         assert shown.cursor_is_shown
         text = "\n".join(shown.rows)
-        assert "moorage: what was sent stays there; the same command goes on from it" in text
+        assert "moorage: nothing of 5.0 MB has arrived whole; --part-size" in text
         assert "Traceback" not in text
 
 

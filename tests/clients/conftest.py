@@ -19,7 +19,6 @@ from tests.clients.subject import Pushed, Subject, content
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let a polite end of the run stop what the run has started."""
-    config.addinivalue_line("markers", "nightly: takes gigabytes and minutes; `make clients-nightly` runs it")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

@@ -173,9 +173,11 @@ def test_client_pushes_and_pulls_with_a_token_and_leaves_no_secret_in_a_file(
         assert image.layers_of(came) == pushed.layers
         tokens = tokens_shown(between, who.key)
         assert len(tokens) > 1
-        # What signing in has left is the key, where keys are; the scan would find anything else.
+        # What signing in has left is the key, where keys are; the scan would find anything else, also in what
+        # programs have logged.
         kept = who.home / ".config" / "moorage" / "secrets.json"
-        assert holders(who.home, [who.key, *tokens]) == [kept]
+        assert holders(folder, [who.key, *tokens]) == [kept]
+        assert holders(registry_cloud.log, [who.key, *tokens]) == []
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         who.must("moorage", "image", "docker-logout")
         assert "moorage" not in (who.home / ".docker" / "config.json").read_text("utf-8")
@@ -198,10 +200,11 @@ def tokens_shown(between: Relay, key: str) -> list[str]:
     return sorted(secrets)
 
 
-def holders(folder: Path, secrets: list[str]) -> list[Path]:
-    """Files below a folder that hold one of these, as it is or within something in Base64."""
+def holders(place: Path, secrets: list[str]) -> list[Path]:
+    """Files below a folder, or the file that it is, that hold one of these, as it is or within something in Base64."""
     forms = {form for secret in secrets for form in written(secret.encode())}
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    found = place.rglob("*") if place.is_dir() else [place]
+    files = sorted(path for path in found if path.is_file() and not path.is_symlink())
     return [file for file in files if any(form in file.read_bytes() for form in forms)]
 
 
@@ -226,4 +229,4 @@ def test_secret_in_a_file_is_found(tmp_path: Path, user: str) -> None:
     assert holders(tmp_path, [key]) == [place]
     assert holders(tmp_path, [key.replace("a", "b")]) == []
     place.write_text(f"key={key}", "utf-8")
-    assert holders(tmp_path, [key]) == [place]
+    assert holders(tmp_path, [key]) == holders(place, [key]) == [place]

@@ -62,6 +62,8 @@ class Source:
     """By what it refers to: the digest of the artifact, and that of its content."""
     artifact_sizes: list[int]
     """Bytes of the blobs of the artifacts, each of which is counted once."""
+    keys: set[str]
+    """Of all objects that were stored for it."""
 
     @property
     def repository(self) -> str:
@@ -88,7 +90,7 @@ def source(registry_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> S
     demo.ok("POST", "/serviceaccount", {"name": COPIER})
     demo.ok("PUT", "/policy", policy("copies", "pull", f"//serviceaccount/{COPIER}"))
     repository = f"{registry_cloud.host}/{registry_cloud.org}/{IMAGE_NAME}"
-    pushed = image.build_index(folder, "copied", SIZES)
+    pushed, before = image.build_index(folder, "copied", SIZES), objects(registry_cloud)
     skopeo, oras = Skopeo(made(folder / "skopeo")), Oras(made(folder / "oras"))
     for client in (skopeo, oras):
         assert client.login(registry_cloud.host, admin).exit_code == 0
@@ -107,7 +109,15 @@ def source(registry_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> S
         (attached,) = discovered(oras, f"{repository}@{subject}")
         referrers[subject] = (attached, image.file_digest(file))
     sizes = [*contents, len(EMPTY)]
-    return Source(registry_cloud, pushed, key_of(demo, COPIER), index, referrers, sizes)
+    return Source(
+        registry_cloud,
+        pushed,
+        key_of(demo, COPIER),
+        index,
+        referrers,
+        sizes,
+        objects(registry_cloud) - before,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -208,16 +218,20 @@ def ended(source: Source, path: str) -> Any:
 
 
 def asked_of_s3(cloud: Cloud) -> list[dict[str, Any]]:
-    """Requests to either bucket until now, but for those about documents of jobs."""
+    """All requests to either bucket until now."""
     lines = (cloud.state / "traffic" / service.S3_TRAFFIC).read_text("utf-8").splitlines()
-    return [each for each in map(json.loads, lines) if f"/{DOCUMENT_PREFIX}" not in each["path"]]
+    return [json.loads(line) for line in lines]
 
 
-def objects(cloud: Cloud) -> list[str]:
-    found = [
-        key for store in (bucket.DEFAULT, bucket.SECOND) for key in bucket.keys(cloud.state, store=store)
-    ]
-    return [key for key in found if not key.startswith(DOCUMENT_PREFIX)]
+def key_in(path: str) -> str:
+    return path.removeprefix("/").partition("/")[2]
+
+
+def objects(cloud: Cloud) -> set[str]:
+    """The keys of what lies in either bucket, but for documents of jobs."""
+    stores = (bucket.DEFAULT, bucket.SECOND)
+    found = {key for store in stores for key in bucket.keys(cloud.state, store=store)}
+    return {key for key in found if not key.startswith(DOCUMENT_PREFIX)}
 
 
 def assert_pulled(source: Source, there: Destination, repository: str, folder: Path) -> None:
@@ -257,7 +271,7 @@ def assert_pulled(source: Source, there: Destination, repository: str, folder: P
 def test_copy_by_http_is_pulled_by_those_who_have_rights_there_and_by_nobody_else(
     source: Source, near: Destination, tmp_path: Path
 ) -> None:
-    requests, stored = len(asked_of_s3(source.cloud)), objects(source.cloud)
+    asked_before, stored = len(asked_of_s3(source.cloud)), objects(source.cloud)
     path = f"/org/{source.cloud.org}/image/{IMAGE_NAME}:{TAG}/-copy"
     body = {"destinationOrg": near.organisation.name}
     asked = call(source, "POST", path, body, "release-1")
@@ -269,8 +283,10 @@ def test_copy_by_http_is_pulled_by_those_who_have_rights_there_and_by_nobody_els
     assert job["progress"]["manifests"] == {"done": 5, "total": 5}
     assert (job["copiedBytes"], job["progress"]["tags"]) == (0, {"done": 1, "total": 1})
     # Not a byte of a blob was moved.
-    assert asked_of_s3(source.cloud)[requests:] == []
-    assert objects(source.cloud) == stored
+    requests = asked_of_s3(source.cloud)[asked_before:]
+    assert len(source.keys) >= len(blob_sizes(source))
+    assert [each for each in requests if key_in(each["path"]) in source.keys or "copy_source" in each] == []
+    assert objects(source.cloud) - stored == set()
 
     again = call(source, "POST", path, body, "release-1")
     assert (again.status, again.headers["Location"], again.json()["state"]) == (202, location, "succeeded")

@@ -24,7 +24,7 @@ def order(**changes) -> CopyOrder:
         "source": APP,
         "destination": OTHER_ORG,
         "selection": "v1",
-        "items": 1,
+        "items": 2,
     }
     return CopyOrder(**{**values, **changes})
 

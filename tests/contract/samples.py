@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -125,7 +126,7 @@ def make_account(table, account: ServiceAccount = ROBOT) -> None:
 def push(table, repository: Repository, *names: object) -> list[Digest]:
     """Manifests of these names, stored."""
     for name in names:
-        table.put_manifest(repository, manifest(name), uses=[], referrer=None)
+        put_manifest(table, repository, manifest(name))
     return [digest(name) for name in names]
 
 
@@ -164,10 +165,31 @@ def point(table, repository: Repository, tag: str, target: Digest, at: datetime 
     table.put_tags(repository, [tag], pushed(target, at, **changes), lambda _: None)
 
 
+def opened(table, repository: Repository) -> RepositoryRecord:
+    """The record of a repository, which is made with its organisation if it is not there."""
+    standing: RepositoryRecord | None = table.find_repository(repository)
+    if standing is None:
+        make_organisation(table, repository.org)
+        repository_id = session().repository_id if repository == APP else f"id-of-{repository.name}"
+        standing = RepositoryRecord(repository, repository_id, NOW)
+        table.create_repository(standing)
+    return standing
+
+
+def put_manifest(
+    table,
+    repository: Repository,
+    stored: ManifestRecord,
+    uses: Collection[Digest] = (),
+    referrer: Referrer | None = None,
+) -> None:
+    """A manifest, stored in a repository that is there."""
+    repository_id = opened(table, repository).id
+    table.put_manifest(repository, stored, repository_id=repository_id, uses=uses, referrer=referrer)
+
+
 def connect(table, blob: BlobLink, closing: UploadSession | None = None) -> None:
     """A link with its REF, as an upload writes them, in a repository that is there."""
-    if closing is not None:
-        make_organisation(table, closing.repository.org)
-        table.create_repository(RepositoryRecord(closing.repository, closing.repository_id, NOW))
+    repository_id = opened(table, blob.repository).id
     table.add_reference(blob.key, blob.repository, blob.digest)
-    table.put_link(blob, closing=closing)
+    table.put_link(blob, repository_id=repository_id, closing=closing)

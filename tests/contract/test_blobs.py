@@ -6,7 +6,7 @@ import pytest
 
 from moorage.domain.blobs import NAMED_BY_DIGEST, ObjectState, Way
 from moorage.domain.digests import Algorithm
-from moorage.domain.errors import BlobUploadUnknown, ReferenceGone
+from moorage.domain.errors import BlobUploadUnknown, NameUnknown, ReferenceGone
 from moorage.domain.sessions import SessionState
 from moorage.ports import RepositoryRecord
 from tests.contract.samples import (
@@ -19,6 +19,7 @@ from tests.contract.samples import (
     digest,
     link,
     make_organisation,
+    opened,
     session,
     stored,
 )
@@ -61,7 +62,7 @@ def test_link_without_its_reference_is_refused_and_closes_nothing(table):
     table.add_reference("api/a", APP, digest("b"))
     table.add_reference("api/b", APP, digest("a"))
     with pytest.raises(ReferenceGone):
-        table.put_link(link("a"), closing=session())
+        table.put_link(link("a"), repository_id=session().repository_id, closing=session())
     assert table.find_link(APP, digest("a")) is None
     assert table.find_session(APP, session().id) == session()
 
@@ -82,7 +83,7 @@ def test_link_by_a_session_that_is_not_open_is_refused_and_not_written(table, st
         table.create_session(session(repository=OTHER_IMAGE))
     table.add_reference(link("b").key, APP, digest("b"))
     with pytest.raises(BlobUploadUnknown):
-        table.put_link(link("b"), closing=session())
+        table.put_link(link("b"), repository_id=session().repository_id, closing=session())
     assert table.find_link(APP, digest("b")) is None
 
 
@@ -176,11 +177,36 @@ def test_object_of_an_organisation_is_the_last_that_was_put(table):
 
 
 def test_links_and_references_leave_no_row_behind(dynamo_table, rows):
+    opened(dynamo_table, APP)
+    before = rows()
     connect(dynamo_table, link("a", key="api/first"))
     connect(dynamo_table, link("a", key="api/second"))
-    assert len(rows()) == 2
+    assert len(rows()) == len(before) + 2
     dynamo_table.remove_link(APP, digest("a"))
-    assert rows() == []
+    assert rows() == before
+
+
+@pytest.mark.parametrize("repository", ["absent", "made anew", "ended"])
+def test_link_into_a_repository_that_is_gone_is_refused_and_not_written(table, repository):
+    if repository == "made anew":
+        make_organisation(table, APP.org)
+        table.create_repository(RepositoryRecord(APP, "another-id", NOW))
+    if repository == "ended":
+        opened(table, APP)
+        assert table.end_repositories(APP.org, 10) == 1
+    table.add_reference(link("a").key, APP, digest("a"))
+    with pytest.raises(NameUnknown):
+        table.put_link(link("a"), repository_id=session().repository_id, closing=None)
+    assert table.find_link(APP, digest("a")) is None
+    assert table.references(link("a").key, 10) == []
+
+
+def test_reference_of_a_link_in_a_repository_made_anew_stays(table):
+    connect(table, link("a"))
+    with pytest.raises(NameUnknown):
+        table.put_link(link("a"), repository_id="that-of-before", closing=None)
+    assert table.references(link("a").key, 10) == [(APP, digest("a"))]
+    assert table.find_link(APP, digest("a")) == link("a")
 
 
 def test_removed_object_is_gone_and_nothing_else(table):
@@ -205,7 +231,7 @@ def test_link_by_a_session_of_a_repository_that_is_gone_is_refused_and_not_writt
         table.create_repository(RepositoryRecord(APP, "another-id", NOW))
     table.add_reference(link("a").key, APP, digest("a"))
     with pytest.raises(BlobUploadUnknown):
-        table.put_link(link("a"), closing=session())
+        table.put_link(link("a"), repository_id=session().repository_id, closing=session())
     assert table.find_link(APP, digest("a")) is None
     assert table.find_session(APP, session().id) == session()
 

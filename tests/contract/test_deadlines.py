@@ -116,14 +116,25 @@ CALLS = {
     "put_tags": (lambda t: point(t, APP, "v1", D, NOW), WriteConflict),
     "delete_tag": (lambda t: t.delete_tag(APP, "v1"), WriteConflict),
     "delete_manifest": (lambda t: t.delete_manifest(APP, D), WriteConflict),
-    "put_link": (lambda t: t.put_link(link("a"), closing=session()), WriteConflict),
+    "put_link": (
+        lambda t: t.put_link(link("a"), repository_id=session().repository_id, closing=session()),
+        WriteConflict,
+    ),
     "remove_link": (lambda t: t.remove_link(APP, D), WriteConflict),
     "put_manifest": (
-        lambda t: t.put_manifest(APP, manifest("a"), uses=[D], referrer=None),
+        lambda t: t.put_manifest(
+            APP, manifest("a"), repository_id=session().repository_id, uses=[D], referrer=None
+        ),
         WriteConflict,
     ),
     "put_manifest in batches": (
-        lambda t: t.put_manifest(APP, manifest("a"), uses=map(digest, range(30)), referrer=None),
+        lambda t: t.put_manifest(
+            APP,
+            manifest("a"),
+            repository_id=session().repository_id,
+            uses=map(digest, range(30)),
+            referrer=None,
+        ),
         Throttled,
     ),
     "find_links in batches": (lambda t: t.find_links(APP, [digest(n) for n in range(120)]), Throttled),

@@ -67,7 +67,7 @@ TABLE_CALLS = {
     "find_manifests": lambda t: t.find_manifests(APP, [D]),
     "read_manifests": lambda t: t.read_manifests(APP, [D]),
     "put_manifest": lambda t: t.put_manifest(
-        APP, manifest("a", subject=D), uses=[D], referrer=referrer(D, "a")
+        APP, manifest("a", subject=D), repository_id="one", uses=[D], referrer=referrer(D, "a")
     ),
     "find_tag": lambda t: t.find_tag(APP, "v1"),
     "put_tags": lambda t: point(t, APP, "v1", D, NOW),
@@ -92,7 +92,7 @@ TABLE_CALLS = {
     "remove_object": lambda t: t.remove_object("api/a"),
     "add_reference": lambda t: t.add_reference("api/a", APP, D),
     "references": lambda t: t.references("api/a", 10),
-    "put_link": lambda t: t.put_link(link("a"), closing=session()),
+    "put_link": lambda t: t.put_link(link("a"), repository_id="repository-id", closing=session()),
     "remove_link": lambda t: t.remove_link(APP, D),
     "find_organisation_blob": lambda t: t.find_organisation_blob("demo", D),
     "put_organisation_blob": lambda t: t.put_organisation_blob("demo", link("a")),
@@ -113,6 +113,7 @@ TABLE_CALLS = {
     "create": lambda t: t.create(policy("pullers", ROBOT.link)),
     "replace": lambda t: t.replace(policy("pullers", ROBOT.link), policy("pullers", version=2)),
     "delete": lambda t: t.delete(policy("pullers", ROBOT.link)),
+    "check_write": lambda t: t.check_write(None, policy("pullers", ROBOT.link)),
     "group_hints": lambda t: t.group_hints(ROBOT.link),
     "query_group_hints": lambda t: t.query_group_hints("demo"),
     "policy_hints": lambda t: t.policy_hints([ROBOT.link], Kind.IMAGE, "demo"),
@@ -345,14 +346,17 @@ def test_write_that_is_always_refused_is_given_up(faulty, table, hasty, call, an
 
 def test_conflict_over_a_link_is_not_taken_for_a_reference_that_is_gone(faulty, table, hasty):
     faulty.answers = [cancelled("TransactionConflict", "None", "None")]
-    assert type(raised(lambda: table.put_link(link("a"), closing=session()))) is WriteConflict
+    assert (
+        type(raised(lambda: table.put_link(link("a"), repository_id="repository-id", closing=session())))
+        is WriteConflict
+    )
 
 
 def test_write_is_tried_again_while_others_write(faulty, table):
     conflict = cancelled("TransactionConflict", "None", "None")
     faulty.answers = [conflict, conflict, dynamodb_answer({})]
     before = len(faulty.requests)
-    table.put_link(link("a"), closing=session())
+    table.put_link(link("a"), repository_id="repository-id", closing=session())
     assert len(faulty.requests) == before + 3
 
 
@@ -386,7 +390,7 @@ def test_rows_that_a_batch_did_not_write_are_written_again(faulty, table):
         dynamodb_answer({}),
     ]
     before = len(faulty.requests)
-    table.put_manifest(APP, manifest("a"), uses=[D], referrer=None)
+    table.put_manifest(APP, manifest("a"), repository_id="one", uses=[D], referrer=None)
     (first, again), last = _requested(faulty, before, 2), faulty.requests[before + 2]
     assert first != left
     assert again == left
@@ -396,7 +400,9 @@ def test_rows_that_a_batch_did_not_write_are_written_again(faulty, table):
 def test_rows_that_every_batch_does_not_write_are_throttling(faulty, table, hasty):
     left = [{"PutRequest": {"Item": {"pk": {"S": "p"}, "sk": {"S": "s"}}}}]
     faulty.answers = [dynamodb_answer({"UnprocessedItems": {"a-table": left}})]
-    error = raised(lambda: table.put_manifest(APP, manifest("a"), uses=[D], referrer=None))
+    error = raised(
+        lambda: table.put_manifest(APP, manifest("a"), repository_id="one", uses=[D], referrer=None)
+    )
     assert type(error) is Throttled
 
 
@@ -478,7 +484,7 @@ def test_copy_of_what_is_gone_is_none_whenever_that_is_found(faulty, stores, ans
 
 def test_upload_that_is_gone_is_no_source_that_is_gone(faulty, stores):
     faulty.answers = [s3_error("NoSuchUpload", 404)]
-    assert COPY_CALLS["copy_part"](stores) is None
+    assert type(raised(lambda: COPY_CALLS["copy_part"](stores))) is WriteConflict
     assert type(raised(lambda: COPY_CALLS["copy_object"](stores))) is Unavailable
 
 

@@ -31,6 +31,7 @@ from tests.contract.samples import (
     point,
     push,
     pushed,
+    put_manifest,
 )
 
 DAY = timedelta(days=1)
@@ -529,6 +530,6 @@ def test_rows_of_images_hold_what_lists_need_and_no_more(dynamo_table, rows):
 
 def test_digest_of_another_algorithm_is_listed_as_it_is(table):
     strong = Digest.parse("sha512:" + "ab" * 64)
-    table.put_manifest(APP, manifest("x", digest=strong), uses=[], referrer=None)
+    put_manifest(table, APP, manifest("x", digest=strong), uses=[], referrer=None)
     point(table, APP, "v1", strong, NOW)
     assert [each.digest for each in table.images_of("demo", Order(), None, 5).images] == [strong]

@@ -226,6 +226,17 @@ def test_the_same_key_for_another_request_is_a_conflict(table):
     assert table.find_job(job(2).id, NOW) is None
 
 
+def test_a_job_older_than_those_whom_a_request_concerns_is_not_its(table):
+    """One of them was removed, and made anew under the same name."""
+    first = table.create_job(job(1), [item()], request())
+    anew = replace(request(asked="something else"), since=NOW + SECOND)
+    assert table.find_request(anew, NOW + SECOND) is None
+    second = table.create_job(job(2, created=NOW + 2 * SECOND), [item()], anew)
+    assert second.id != first.id
+    assert table.find_request(anew, NOW + 2 * SECOND) == second
+    assert table.create_job(job(3, created=NOW + 3 * SECOND), [item()], anew) == second
+
+
 @pytest.mark.parametrize("key", ["a", "x" * 128, "#", "/org/demo", "!~", " é\0\N{ANCHOR}"], ids=ascii)
 def test_keys_belong_to_principals(table, key):
     first = table.create_job(job(1), [item()], request(key))
@@ -577,6 +588,32 @@ def test_a_job_whose_worker_died_while_it_moved_tags_is_cancelled_when_its_time_
     moving = table.save_progress(taken(table), HALF, NOW, moving=True)
     assert table.cancel_job(moving.id, NOW + LEASE).state is JobState.CANCELLED
     assert table.find_job(moving.id, NOW).moving is False
+
+
+def test_a_job_whose_tags_have_all_moved_is_not_cancelled_though_its_worker_died(table):
+    standing = table.save_progress(taken(table), replace(HALF, position=2), NOW)
+    for now in (NOW, NOW + 2 * LEASE):
+        with pytest.raises(Conflict) as refused:
+            table.cancel_job(standing.id, now)
+        assert not isinstance(refused.value, WriteConflict)
+    assert table.find_job(standing.id, NOW) == standing
+
+
+def test_where_a_worker_was_copying_to_stays_known(table):
+    going = table.save_progress(taken(table), HALF, NOW, copying=("copy/a",), copying_in="second")
+    assert table.find_job(going.id, NOW) == going
+    again = table.save_progress(going, HALF, NOW + SECOND)
+    assert again.copying_in == table.find_job(going.id, NOW).copying_in == "second"
+
+
+def test_work_that_breaks_off_is_counted(table):
+    going = taken(table)
+    for count in (1, 2):
+        assert table.release_job(going, NOW, broken=True)
+        going = table.take_job(going, f"worker-{count}", NOW)
+        assert going.breakdowns == count
+    assert table.release_job(going, NOW)
+    assert table.find_job(going.id, NOW).breakdowns == 2
 
 
 def test_a_job_that_is_not_there_is_not_cancelled(table):

@@ -10,14 +10,14 @@ from moorage.adapters.memory import MemoryTable
 from moorage.domain.digests import Algorithm
 from moorage.domain.errors import QueryInvalid
 from moorage.ports import Referrer
-from tests.contract.samples import APP, OTHER_IMAGE, digest, manifest, referrer
+from tests.contract.samples import APP, OTHER_IMAGE, digest, manifest, put_manifest, referrer
 
 SUBJECT = digest("subject")
 
 
 def put(table, one: Referrer, repository=APP) -> None:
     record = manifest("", digest=one.digest, subject=one.subject, artifact_type=one.artifact_type)
-    table.put_manifest(repository, record, uses=[], referrer=one)
+    put_manifest(table, repository, record, uses=[], referrer=one)
 
 
 def walk(table, subject=SUBJECT, artifact_type=None):

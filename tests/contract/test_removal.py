@@ -20,6 +20,7 @@ from tests.contract.samples import (
     make_organisation,
     manifest,
     point,
+    put_manifest,
     referrer,
     session,
     stored,
@@ -40,7 +41,8 @@ def table(request):
 def fill(table, repository: Repository, times: int = 1) -> None:
     for number in range(times):
         name = f"{repository.name}-{number}"
-        table.put_manifest(
+        put_manifest(
+            table,
             repository,
             manifest(name, subject=SUBJECT),
             uses=[digest(f"layer-{name}")],
@@ -102,7 +104,7 @@ def test_repository_that_has_ended_takes_nothing_and_is_not_made_again(table):
     table.end_repositories("demo", 10)
     table.add_reference("api/a", APP, digest("a"))
     with pytest.raises(BlobUploadUnknown):
-        table.put_link(link("a"), closing=upload)
+        table.put_link(link("a"), repository_id=session().repository_id, closing=upload)
     with pytest.raises(NameUnknown):
         table.create_repository(RepositoryRecord(APP, "another", LATER))
     assert table.find_link(APP, digest("a")) is None

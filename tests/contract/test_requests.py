@@ -28,6 +28,8 @@ from tests.contract.samples import (
     policy,
     push,
     pushed,
+    put_manifest,
+    record,
     referrer,
     session,
     stored,
@@ -41,8 +43,12 @@ def filled(dynamo_table):
     make_account(dynamo_table)
     dynamo_table.create_repository(RepositoryRecord(APP, session().repository_id, NOW))
     subject = digest("subject")
-    dynamo_table.put_manifest(
-        APP, manifest("a", subject=subject), uses=[digest("layer")], referrer=referrer(subject, "a")
+    put_manifest(
+        dynamo_table,
+        APP,
+        manifest("a", subject=subject),
+        uses=[digest("layer")],
+        referrer=referrer(subject, "a"),
     )
     push(dynamo_table, APP, "b")
     point(dynamo_table, APP, "v1", digest("a"), NOW)
@@ -72,6 +78,14 @@ COSTS = {
         ["BatchGetItem"],
     ),
     "page": (lambda t: t.page(Kind.GROUP, "demo", None, 100), ["Query"]),
+    "check_write that names many": (
+        lambda t: t.check_write(None, policy("new", *(f"{ROBOT.link}{number}" for number in range(100)))),
+        ["BatchGetItem", "BatchGetItem"],
+    ),
+    "check_write that names nobody": (
+        lambda t: t.check_write(None, record(Kind.GVC, "apps")),
+        ["BatchGetItem"],
+    ),
     "group_hints": (lambda t: t.group_hints(ROBOT.link), ["Query"]),
     "query_group_hints": (lambda t: t.query_group_hints("demo"), ["GetItem"]),
     "policy_hints": (
@@ -111,7 +125,10 @@ COSTS = {
         ["GetItem", "TransactWriteItems"],
     ),
     "has_images that are there": (lambda t: t.has_images("demo"), ["Query"]),
-    "put_link": (lambda t: t.put_link(link("layer"), closing=None), ["TransactWriteItems"]),
+    "put_link": (
+        lambda t: t.put_link(link("layer"), repository_id=session().repository_id, closing=None),
+        ["TransactWriteItems"],
+    ),
     "create_repository that exists": (
         lambda t: t.create_repository(RepositoryRecord(APP, "two", NOW)),
         ["TransactWriteItems"],

@@ -10,6 +10,7 @@ from moorage.domain.errors import (
     InUse,
     InvalidInput,
     NotFound,
+    RegistryError,
     TooLarge,
     WriteConflict,
 )
@@ -20,6 +21,7 @@ from tests.contract.samples import (
     LATER,
     NOW,
     ROBOT,
+    account_key,
     group,
     make_account,
     make_organisation,
@@ -323,3 +325,142 @@ def test_what_is_more_than_a_row_holds_is_refused_before_anything_is_written(dyn
             policy("one", *(f"/org/demo/user/{'u' * 60}{n}@example.com" for n in range(5000)))
         )
     assert rows() == before
+
+
+def write(org, before, after):
+    """``after`` in the place of ``before``, by the write that this takes."""
+    if before is None:
+        org.create(after)
+    elif after is None:
+        org.delete(before)
+    else:
+        org.replace(before, after)
+
+
+def refusal(act):
+    """How ``act`` is refused, or None."""
+    try:
+        act()
+    except RegistryError as error:
+        return type(error), str(error)
+    return None
+
+
+HERE, ALONE = policy("here", ROBOT.link), policy("alone", "/org/demo/group/other")
+APPS, EMPTY, WEB = record(Kind.GVC, "apps"), record(Kind.GVC, "empty"), record(Kind.IDENTITY, "apps/web")
+QUERYING = group("querying", query=QUERY)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        (None, policy("new", ROBOT.link), None),
+        (None, group("new", ROBOT.link, query=QUERY), None),
+        (None, record(Kind.IDENTITY, "apps/new"), None),
+        (None, HERE, AlreadyExists),
+        (None, policy("here", id="another"), AlreadyExists),
+        (None, record(Kind.IDENTITY, "nowhere/web"), NotFound),
+        (None, record(Kind.IDENTITY, "apps/web", id="another"), AlreadyExists),
+        (None, record(Kind.GVC, "new", "absent"), NotFound),
+        (None, record(Kind.IDENTITY, "apps/web", "absent"), NotFound),
+        (HERE, changed(HERE, description="other"), None),
+        (HERE, bound(HERE, ROBOT.link, "/org/demo/group/more"), None),
+        (QUERYING, changed(QUERYING, spec=group("querying").spec), None),
+        (record(Kind.ORG, "demo"), changed(record(Kind.ORG, "demo"), description="other"), None),
+        (changed(HERE), changed(changed(HERE)), WriteConflict),
+        (policy("here", id="another"), changed(policy("here", id="another")), WriteConflict),
+        (policy("never"), changed(policy("never")), WriteConflict),
+        (record(Kind.ORG, "absent"), changed(record(Kind.ORG, "absent")), WriteConflict),
+        (HERE, None, None),
+        (WEB, None, None),
+        (EMPTY, None, None),
+        (APPS, None, InUse),
+        (changed(HERE), None, WriteConflict),
+        (policy("never"), None, WriteConflict),
+    ],
+)
+def test_check_of_a_write_refuses_what_the_write_refuses_and_writes_nothing(org, before, after, refused):
+    for each in (HERE, ALONE, APPS, EMPTY, WEB, QUERYING):
+        org.create(each)
+    stood = everything(org)
+    found = refusal(partial(org.check_write, before, after))
+    assert (found and found[0]) == refused
+    assert everything(org) == stood
+    # Again, after it was only looked at.
+    assert refusal(partial(write, org, before, after)) in (found, _own(found, before, after))
+    assert (everything(org) == stood) is (refused is not None)
+
+
+def _own(found, before, after):
+    """The create of what is there under the same id is taken as repeated; everything else is refused alike."""
+    return None if before is None and after is HERE else found
+
+
+def everything(org):
+    """All resources of the organisations here, and what they are found by."""
+    kinds = (Kind.ORG, Kind.POLICY, Kind.GROUP, Kind.GVC, Kind.IDENTITY)
+    records = [org.page(kind, each, None, 100) for kind in kinds for each in ("demo", "acme", "absent")]
+    links = [ROBOT.link, "/org/demo/group/other", "/org/demo/group/more"]
+    hints = [[org.group_hints(link), org.policy_hints([link], *IMAGES)] for link in links]
+    return records, hints, org.query_group_hints("demo")
+
+
+def test_check_of_a_write_counts_what_names_a_principal(org, monkeypatch):
+    few = 3
+    monkeypatch.setattr("moorage.adapters.memory.resources.POLICIES_OF_A_PRINCIPAL", few)
+    monkeypatch.setattr("moorage.adapters.dynamodb.hints.POLICIES_OF_A_PRINCIPAL", few)
+    monkeypatch.setattr("moorage.adapters.memory.resources.QUERY_GROUPS_OF_AN_ORGANISATION", few)
+    monkeypatch.setattr("moorage.adapters.dynamodb.hints.QUERY_GROUPS_OF_AN_ORGANISATION", few)
+    for number in range(few):
+        org.create(policy(f"p-{number}", ROBOT.link))
+        org.create(group(f"g-{number}", query=QUERY))
+    for each in (ALONE, group("plain")):
+        org.create(each)
+    first = policy("p-0", ROBOT.link)
+    for before, after in (
+        (None, policy("many", ROBOT.link)),
+        (ALONE, bound(ALONE, ROBOT.link)),
+        (None, group("many", query=QUERY)),
+        (group("plain"), changed(group("plain"), spec=group("plain", query=QUERY).spec)),
+    ):
+        with pytest.raises(InvalidInput, match=str(few)):
+            org.check_write(before, after)
+        with pytest.raises(InvalidInput, match=str(few)):
+            write(org, before, after)
+    for before, after in (
+        (first, bound(first, ROBOT.link, "/org/demo/group/other")),
+        (group("g-0", query=QUERY), changed(group("g-0", query=QUERY), description="other")),
+        (None, policy("abroad", ROBOT.link, kind=Kind.USER, permission="view")),
+    ):
+        org.check_write(before, after)
+        write(org, before, after)
+
+
+def test_check_of_a_write_to_an_organisation_that_is_being_removed_refuses_as_the_write_does(org):
+    org.create(HERE)
+    org.begin_removal("demo", NOW)
+    for before, after, refused in (
+        (None, policy("new"), NotFound),
+        (HERE, changed(HERE), WriteConflict),
+        (record(Kind.ORG, "demo"), changed(record(Kind.ORG, "demo")), WriteConflict),
+    ):
+        with pytest.raises(refused):
+            org.check_write(before, after)
+    org.check_write(HERE, None)
+
+
+def test_check_of_a_deletion_does_not_look_at_keys(org):
+    make_account(org)
+    org.add_key(account_key("ci"))
+    account = record(Kind.SERVICE_ACCOUNT, ROBOT.name)
+    org.check_write(account, None)
+    with pytest.raises(WriteConflict):
+        org.delete(account)
+
+
+def test_check_of_a_write_refuses_what_is_more_than_a_row_holds(dynamo_table):
+    make_organisation(dynamo_table, "demo")
+    with pytest.raises(TooLarge):
+        dynamo_table.check_write(
+            None, policy("one", *(f"/org/demo/user/{'u' * 60}{n}@example.com" for n in range(5000)))
+        )

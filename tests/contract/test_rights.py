@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moorage.adapters.dynamodb.secret_records import DynamoSecretRecords
-from moorage.domain.errors import RegistryError
+from moorage.domain.errors import NameUnknown, RegistryError
 from moorage.ports import Jobs, PublicKey, RepositoryRecord, SecretState
 from tests.contract.samples import (
     APP,
@@ -22,6 +22,7 @@ from tests.contract.samples import (
     make_account,
     manifest,
     point,
+    put_manifest,
     referrer,
     stored,
 )
@@ -41,6 +42,7 @@ BY_PEOPLE = {
     "create",
     "replace",
     "delete",
+    "check_write",
     "begin_removal",
     "end_removal",
     "end_repositories",
@@ -166,10 +168,11 @@ def asked(client):
 def filled(dynamo_table):
     """A table in which every call finds something to do."""
     make_account(dynamo_table)
+    dynamo_table.create_repository(RepositoryRecord(APP, "one", NOW))
     dynamo_table.add_key(account_key("one"))
     subject = digest("a")
-    dynamo_table.put_manifest(
-        APP, manifest("a", subject=subject), uses=[digest("b")], referrer=referrer(subject, "a")
+    put_manifest(
+        dynamo_table, APP, manifest("a", subject=subject), uses=[digest("b")], referrer=referrer(subject, "a")
     )
     point(dynamo_table, APP, "v1", digest("a"), NOW)
     dynamo_table.add_object(stored("api/a"))
@@ -207,7 +210,12 @@ def test_function_may_do_what_its_ports_do(filled, template, folder, calls):
         filled.add_reference("api/a", APP, digest("a"))
         connect(filled, link("a", key="api/another"))
         with asked(filled._table.client()) as found:
-            filled.put_link(link("a"), closing=None)
+            filled.put_link(link("a"), repository_id="one", closing=None)
+            if folder != "upload_finalizer":
+                # In a repository that is gone, the reference goes as well; uploads close their sessions.
+                with suppress(NameUnknown):
+                    filled.put_link(link("a"), repository_id="gone", closing=None)
+        assert [each for each in found if not template.may(folder, *each)] == []
         used.update(found)
     assert_no_more_than(template, used, folder)
 

@@ -13,7 +13,7 @@ from moorage.adapters import s3
 from moorage.adapters.memory import MemoryStores
 from moorage.adapters.s3 import Bucket
 from moorage.adapters.stores import connect_stores
-from moorage.domain.errors import Unavailable
+from moorage.domain.errors import Unavailable, WriteConflict
 from moorage.ports import ObjectHead, ObjectPlace
 from tests.contract.counting import counted
 from tests.contract.test_access import LAMBDA
@@ -164,12 +164,14 @@ def test_a_part_of_what_is_not_there_is_none(stores):
     assert stores["second"].list_parts(THERE.key, upload_id) == []
 
 
-def test_a_part_of_an_upload_that_is_over_is_none(stores):
+def test_a_part_of_an_upload_that_is_over_is_a_conflict(stores):
     stores["default"].put(HERE.key, b"0123456789")
     upload_id = begin(stores, THERE)
-    assert stores.copy_part(HERE, THERE, "no-such-upload", 1, 0, 1) is None
+    with pytest.raises(WriteConflict):
+        stores.copy_part(HERE, THERE, "no-such-upload", 1, 0, 1)
     stores["second"].abort_multipart(THERE.key, upload_id)
-    assert stores.copy_part(HERE, THERE, upload_id, 1, 0, 1) is None
+    with pytest.raises(WriteConflict):
+        stores.copy_part(HERE, THERE, upload_id, 1, 0, 1)
 
 
 def test_a_part_beyond_the_end_of_the_object_is_unavailable(stores):

@@ -15,7 +15,19 @@ from moorage.domain.errors import (
     Unavailable,
     WriteConflict,
 )
-from tests.contract.samples import APP, LATER, NOW, digest, manifest, point, push, pushed, referrer
+from tests.contract.samples import (
+    APP,
+    LATER,
+    NOW,
+    digest,
+    manifest,
+    opened,
+    point,
+    push,
+    pushed,
+    put_manifest,
+    referrer,
+)
 from tests.contract.threads import together
 
 TAGS = [f"v{number}" for number in range(4)]
@@ -125,7 +137,7 @@ def test_manifest_deleted_by_many_at_once_is_deleted_once(table):
 def test_manifest_pushed_while_it_is_deleted_has_all_its_rows_or_none(table):
     layers = [digest(f"layer {number}") for number in range(5)]
     record, subject = manifest("a", subject=digest("subject")), digest("subject")
-    put = partial(table.put_manifest, APP, record, uses=layers, referrer=referrer(subject, "a"))
+    put = partial(put_manifest, table, APP, record, uses=layers, referrer=referrer(subject, "a"))
     for _ in range(8):
         put()
         together(put, partial(table.delete_manifest, APP, digest("a")))
@@ -364,8 +376,12 @@ def test_push_that_dies_anywhere_can_be_repeated(dynamo_table):
     used = [digest(number) for number in range(30)]
     record = manifest("a", subject=digest("s"))
 
+    repository_id = opened(dynamo_table, APP).id
+
     def act():
-        dynamo_table.put_manifest(APP, record, uses=used, referrer=referrer(digest("s"), "a"))
+        dynamo_table.put_manifest(
+            APP, record, repository_id=repository_id, uses=used, referrer=referrer(digest("s"), "a")
+        )
         point(dynamo_table, APP, "v1", digest("a"), NOW)
 
     def check():
@@ -388,7 +404,7 @@ def test_deletion_that_dies_anywhere_leaves_no_dangling_tag_and_can_be_repeated(
     record = manifest("a", subject=digest("s"))
 
     def prepare():
-        dynamo_table.put_manifest(APP, record, uses=[digest(1)], referrer=referrer(digest("s"), "a"))
+        put_manifest(dynamo_table, APP, record, uses=[digest(1)], referrer=referrer(digest("s"), "a"))
         for tag in TAGS[:3]:
             point(dynamo_table, APP, tag, digest("a"), NOW)
 

@@ -58,7 +58,8 @@ class _Layout:
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
 
     def read(self, entry: dict[str, Any]) -> bytes:
-        return (self._blobs / entry["digest"].removeprefix("sha256:")).read_bytes()
+        digest: str = entry["digest"]
+        return (self._blobs / digest.removeprefix("sha256:")).read_bytes()
 
     def image(self, architecture: str, archives: list[bytes]) -> dict[str, Any]:
         """The manifest of an image of these layers."""

@@ -17,6 +17,7 @@ import moorage_cli
 from moorage_cli.errors import INTERRUPTED, PIPE_CLOSED, CliError
 from moorage_cli.main import cli
 from moorage_cli.session import OUTPUTS
+from moorage_cli.signals import ENDING, Terminated
 from tests.docs.guide import DOCS, Guide, follow
 from tests.docs.programs import needing
 from tests.docs.test_cli_session import told, variables
@@ -85,7 +86,8 @@ def test_table_of_exit_codes_is_that_of_the_errors():
     errors: list[type[CliError]] = [CliError]
     for error in errors:
         errors += error.__subclasses__()
-    codes = {0, *(error.exit_code for error in errors), INTERRUPTED, PIPE_CLOSED}
+    signals = {Terminated(number).exit_code for number in ENDING}
+    codes = {0, *(error.exit_code for error in errors), INTERRUPTED, PIPE_CLOSED, *signals}
     assert documented == sorted(codes)
     assert " ".join(cli.get_help(click.Context(cli)).split()).count("Exit codes: 0 done") == 1
 

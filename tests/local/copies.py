@@ -6,18 +6,21 @@ import json
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 
+import botocore.session
 import pytest
 import urllib3
 
 from local import service
-from moorage.adapters import aws
+from moorage.adapters import aws, keys
 from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb.rows import from_item
 from moorage.bootstrap.stores import StoreSettings
+from moorage.domain.jobs import OVERDUE
 from tests import copy_checker
-from tests.local.accounts import superuser
+from tests.clients import bucket
 from tests.local.registry import MANIFEST, Registry
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -36,12 +39,12 @@ def noise(seed, size):
     return random.Random(seed).randbytes(size)
 
 
-def until(holds, within=WITHIN_SECONDS):
+def until(holds, pause=0.05):
     """What is true at last."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + WITHIN_SECONDS
     while not (found := holds()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)
     return found
 
 
@@ -157,7 +160,7 @@ class Desk:
         self.logins = {"demo": cloud.credentials}
         self.http = urllib3.PoolManager(retries=False, timeout=60, maxsize=16)
         for org, store in stores.items():
-            self.logins[org] = superuser(cloud, org, store)
+            self.logins[org] = self._found(org, store)
             policy = {
                 "name": "copies-from-demo",
                 "targetKind": "image",
@@ -168,6 +171,17 @@ class Desk:
             }
             answer = self.ask("PUT", f"/org/{org}/policy", policy, org=org)
             assert answer.status == 201, answer.data
+
+    def _found(self, org, store):
+        """The login of the first account of a new organisation."""
+        answer = self.http.request(
+            "POST",
+            f"http://127.0.0.1:{self.cloud.port}/org",
+            body=json.dumps({"name": org, "store": store}).encode(),
+            headers={"Authorization": f"Bearer {self.cloud.credentials['bootstrap']}"},
+        )
+        assert answer.status == 201, answer.data
+        return {"username": "<token>", "password": answer.json()["key"]["key"]}
 
     def ask(self, method, path, body=None, org="demo", **headers):
         """The answer of the management API to a superuser of an organisation."""
@@ -241,18 +255,48 @@ def job_row(cloud, job_id):
         return table.find_job(job_id, datetime.now(UTC))
 
 
+def neglect(cloud, job_id):
+    """Let a job look as if nobody had touched it for so long that it is overdue, and its lease were over."""
+    table = json.loads((cloud.state / service.ADMIN_ENVIRONMENT).read_text("utf-8"))["TABLE_NAME"]
+    past = datetime.now(UTC) - OVERDUE - timedelta(minutes=1)
+    key, due = keys.job(job_id), keys.job_due(job_id, past + OVERDUE)
+    connect(cloud, "dynamodb").update_item(
+        TableName=table,
+        Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
+        UpdateExpression="SET modified = :past, leased_until = :past, gsi1sk = :due",
+        ConditionExpression="attribute_exists(gsi1pk)",
+        ExpressionAttributeValues={":past": {"S": past.isoformat()}, ":due": {"S": due.gsi1sk}},
+    )
+
+
+def outcomes(cloud):
+    """What the worker says of the jobs that it was brought to."""
+    log = cloud.state / "logs" / "CopyWorkerFunction.log"
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.startswith("{")]
+    return [(line["job"], line["outcome"]) for line in lines if line["message"] == "copied"]
+
+
+def put_document(cloud, key, content):
+    """Write into the bucket what only the registry writes there."""
+    connect(cloud, "s3").put_object(Bucket=bucket.name(cloud.state), Key=key, Body=content)
+
+
 def connect(cloud, name):
     """A client of an emulated service."""
-    import botocore.session  # noqa: PLC0415
-
     environment = json.loads((cloud.state / service.ADMIN_ENVIRONMENT).read_text("utf-8"))
-    endpoint = "AWS_ENDPOINT_URL_S3" if name == "s3" else "AWS_ENDPOINT_URL"
+    endpoint = environment["AWS_ENDPOINT_URL_S3" if name == "s3" else "AWS_ENDPOINT_URL"]
+    login = environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+    return _client(name, environment["AWS_DEFAULT_REGION"], endpoint, *login)
+
+
+@cache
+def _client(name, region, endpoint, key_id, secret):
     return botocore.session.get_session().create_client(
         name,
-        region_name=environment["AWS_DEFAULT_REGION"],
-        endpoint_url=environment[endpoint],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=region,
+        endpoint_url=endpoint,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
     )
 
 

@@ -14,12 +14,16 @@ from tests.local.copies import (
     connect,
     job_row,
     messages,
+    neglect,
     noise,
+    outcomes,
     problems,
+    put_document,
     rows,
     s3_requests,
     until,
 )
+from tests.local.killing import killed
 from tests.running_cloud import RunningCloud
 
 MIB = 1024 * 1024
@@ -128,17 +132,6 @@ def test_repository_is_copied_with_all_tags_or_those_that_match(cloud, desk):
     assert {tag: there.digest(tag) for tag in tags} == tags
 
 
-def put_document(cloud, key, content):
-    connect(cloud, "s3").put_object(Bucket=bucket.name(cloud.state), Key=key, Body=content)
-
-
-def outcomes(cloud):
-    """What the worker says of the jobs that it was brought to."""
-    log = cloud.state / "logs" / "CopyWorkerFunction.log"
-    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.startswith("{")]
-    return [(line["job"], line["outcome"]) for line in lines if line["message"] == "copied"]
-
-
 def test_document_that_nobody_asked_for_grants_nothing(cloud, desk):
     Pusher(cloud, "demo/secret").image(b"secret", tag="v1")
     forged, before = new_job_id(), len(rows(cloud))
@@ -172,50 +165,60 @@ def test_document_that_was_altered_changes_nothing(cloud, desk):
     assert messages(cloud) == (0, 0)
 
 
-def test_document_of_a_cancelled_job_does_not_begin_it(cloud, desk):
-    Pusher(cloud, "demo/ended").many(150, "ended")
-    job = desk.copy("ended", "prod", allTags=True)
-    cancelled = desk.ask("POST", f"/org/demo/job/{job['id']}/-cancel")
-    # It may be moving tags at this moment.
-    while cancelled.status == 503:
-        cancelled = desk.ask("POST", f"/org/demo/job/{job['id']}/-cancel")
-    assert (cancelled.status, cancelled.json()["state"]) == (200, "cancelled"), cancelled.data
-    until(lambda: messages(cloud) == (0, 0))
-    state = job_row(cloud, job["id"])
-    put_document(cloud, document_key(job["id"]), b"{}")
-    until(lambda: (job["id"], "absent") in outcomes(cloud))
-    assert job_row(cloud, job["id"]) == state
-
-
 AT_ONCE, IMAGES = 200, 20
 
 
-def test_many_copies_at_once_of_which_some_are_of_the_same_image(cloud, desk):
-    pusher = Pusher(cloud, "demo/crowd")
-    digests = pusher.many(IMAGES, "crowd")
+@pytest.fixture(scope="module")
+def crowd(cloud):
+    """A repository of some images; their digests by tag."""
+    return Pusher(cloud, "demo/crowd").many(IMAGES, "crowd")
 
+
+def test_many_copies_at_once_of_which_some_are_of_the_same_image(cloud, desk, crowd):
     def request(number):
-        tag = f"v{number % IMAGES}"
-        # Into a few repositories, so that they meet there.
+        tag, to = f"v{number % IMAGES}", ("prod", "elsewhere")[number // IMAGES % 2]
+        # Into a few repositories of either store, so that they meet there.
         wish = {"destinationName": f"crowd-{number % 3}", "destinationTag": f"{tag}-{number}"}
-        return wish, digests[tag], desk.copy(f"crowd:{tag}", "prod", **wish)["id"]
+        copied = (f"{to}/{wish['destinationName']}", wish["destinationTag"], crowd[tag])
+        return copied, desk.copy(f"crowd:{tag}", to, **wish)["id"]
 
     begun = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         requested = list(pool.map(request, range(AT_ONCE)))
-    assert len({job_id for _, _, job_id in requested}) == AT_ONCE
-    for _, _, job_id in requested:
+    assert len({job_id for _, job_id in requested}) == AT_ONCE
+    # Whoever asks for each of them all the time takes the time that they need.
+    until(lambda: messages(cloud) == (0, 0), pause=0.5)
+    for _, job_id in requested:
         desk.succeeded(job_id)
     print(f"{AT_ONCE} copies at once: {time.monotonic() - begun:.1f} s")
-    there = {f"crowd-{number}": receiver(desk, "prod", f"crowd-{number}") for number in range(3)}
-    wrong = [
-        wish
-        for wish, digest, _ in requested
-        if there[wish["destinationName"]].digest(wish["destinationTag"]) != digest
-    ]
+    there = {
+        name: Pusher(cloud, name, desk.logins[name.partition("/")[0]])
+        for name in {copied[0] for copied, _ in requested}
+    }
+    assert len(there) == 6
+    wrong = [copied for copied, _ in requested if there[copied[0]].digest(copied[1]) != copied[2]]
     assert wrong == []
 
 
 def test_nothing_is_wrong_after_all_that(cloud):
     until(lambda: messages(cloud) == (0, 0))
+    assert problems(cloud) == []
+
+
+def test_worker_that_is_killed_while_tags_move_is_followed_by_another(cloud, desk, crowd):
+    moving = {"holds": lambda job: job.moving, "idle": True}
+    job_id, repository = killed(cloud, desk, "crowd", "prod", **moving, allTags=True)
+    assert desk.job(job_id)["state"] == "running"
+    # Its message would come again by itself, in two minutes.
+    neglect(cloud, job_id)
+
+    def taken():
+        put_document(cloud, document_key(job_id), b"")
+        time.sleep(1)
+        return job_row(cloud, job_id).rounds > 1
+
+    until(taken)
+    desk.succeeded(job_id)
+    there = receiver(desk, "prod", repository.partition("/")[2])
+    assert {tag: there.digest(tag) for tag in crowd} == crowd
     assert problems(cloud) == []

@@ -1,19 +1,16 @@
-"""Workers that are killed in the middle of a copy: the next one goes on, and ends as if nothing had happened."""
-
-import os
-import signal
-import time
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
+"""Workers that are killed in the middle of a copy: the queue alone brings the next one, which goes on and ends as if
+nothing had happened.
+"""
 
 import pytest
 
-from tests.local.copies import Desk, Pusher, messages, noise, owner, problems
+from tests.local.copies import Desk, Pusher, job_row, messages, noise, problems, until
+from tests.local.killing import killed
 from tests.running_cloud import RunningCloud
 
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]
+
 MANIFESTS, TAGS, LAYERS = 200, 110, 40
-ATTEMPTS = 5
 
 
 @pytest.fixture(scope="module")
@@ -28,45 +25,6 @@ def cloud(tmp_path_factory):
 @pytest.fixture(scope="module")
 def desk(cloud):
     return Desk(cloud, prod="default", elsewhere="second")
-
-
-def workers(cloud):
-    """Processes of the cloud that run the function."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text("utf-8").rpartition(")")[2].split()[1])
-            command = (folder / "cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if parent == cloud.process.pid and b"/functions/copy_worker" in command:
-            found.append(int(folder.name))
-    return found
-
-
-@contextmanager
-def stopped_when(cloud, job_id, holds):
-    """The worker's process, stopped as soon as the row of the job shows what is waited for; None if the job has
-    gone on or ended until it is.
-    """
-    with owner(cloud) as (table, _):
-
-        def row():
-            return table.find_job(job_id, datetime.now(UTC))
-
-        while (job := row()).state.is_open and not holds(job):
-            time.sleep(0.001)
-        pids = workers(cloud)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        # A request that is under way is answered.
-        time.sleep(0.3)
-        try:
-            yield pids[0] if len(pids) == 1 and holds(row()) else None
-        finally:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
 
 
 POINTS = {
@@ -105,25 +63,10 @@ def pushed(cloud):
     }
 
 
-def killed(cloud, desk, point):
-    """The job whose worker was killed at that point, and where to its image goes."""
-    reference, to, wish = WISHES[point]
-    for attempt in range(ATTEMPTS):
-        name = f"{point.replace(' ', '-')}-{attempt}"
-        job = desk.copy(reference, to, destinationName=name, **wish)
-        with stopped_when(cloud, job["id"], POINTS[point]) as pid:
-            if pid is not None:
-                os.kill(pid, signal.SIGKILL)
-                return job["id"], f"{to}/{name}"
-        # It was faster than this test: once more.
-        desk.succeeded(job["id"])
-    raise AssertionError(f"no worker was met at the point {point!r}")
-
-
 def test_worker_that_is_killed_at_any_point_is_followed_by_another(cloud, desk, pushed):
     jobs = {}
-    for point in POINTS:
-        jobs[point] = killed(cloud, desk, point)
+    for point, (reference, to, wish) in WISHES.items():
+        jobs[point] = killed(cloud, desk, reference, to, POINTS[point], **wish)
         state = desk.job(jobs[point][0])
         print(f"killed at {point!r}: {state['progress']}")
         assert state["state"] == "running"
@@ -134,11 +77,18 @@ def test_worker_that_is_killed_at_any_point_is_followed_by_another(cloud, desk, 
         there = Pusher(cloud, repository, desk.logins[org])
         source = WISHES[point][0].partition(":")[0]
         assert {tag: there.digest(tag) for tag in pushed[source]} == pushed[source], point
-    with owner(cloud) as (table, _):
-        rounds = {
-            point: table.find_job(job_id, datetime.now(UTC)).rounds for point, (job_id, _) in jobs.items()
-        }
     # Where the machine is slow, a slice may have ended as well.
-    assert min(rounds.values()) >= 2
+    assert min(job_row(cloud, job_id).rounds for job_id, _ in jobs.values()) >= 2
     assert messages(cloud)[1] == 0
+    assert problems(cloud) == []
+
+
+def test_a_copy_that_is_cancelled_while_it_runs_ends_and_leaves_nothing(cloud, desk, pushed):
+    job = desk.copy("layers:v1", "elsewhere", destinationName="cancelled")
+    until(lambda: job_row(cloud, job["id"]).copying)
+    cancelled = desk.ask("POST", f"/org/demo/job/{job['id']}/-cancel")
+    assert (cancelled.status, cancelled.json()["state"]) == (200, "cancelled"), cancelled.data
+    until(lambda: messages(cloud) == (0, 0))
+    assert Pusher(cloud, "elsewhere/cancelled", desk.logins["elsewhere"]).digest("v1") is None
+    # What was copied without being recorded yet is gone, too.
     assert problems(cloud) == []

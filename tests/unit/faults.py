@@ -14,7 +14,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self._error: Callable[[], Exception] = lambda: Unavailable("the dependency failed")
+        self._error: Callable[[], BaseException] = lambda: Unavailable("the dependency failed")
         self._at: int | None = None
         self._named: str | None = None
         self._lost = False
@@ -31,7 +31,7 @@ class Faults:
         at: int | None = None,
         named: str | None = None,
         lost: bool = False,
-        error: Callable[[], Exception] | None = None,
+        error: Callable[[], BaseException] | None = None,
     ) -> Iterator[None]:
         """The ``at``-th call from now on (from 0), or every call of the method ``named``, fails before it does
         anything; or, ``lost``, after it has done all, as when an answer is lost.

@@ -163,7 +163,7 @@ def test_an_altered_object_of_another_algorithm_is_never_linked() -> None:
 def test_a_copy_that_vanishes_is_never_linked() -> None:
     world = spoiled(lambda store, key: store.delete([key]))
     image_of(world, LARGE)
-    gave_up(world, world.ask(to=FAR), "the source does not hold")
+    gave_up(world, world.ask(to=FAR), "is being removed from the destination")
 
 
 def test_a_source_that_vanishes_between_two_parts_fails_and_leaves_nothing() -> None:
@@ -277,5 +277,5 @@ def bare(world: CopyWorld) -> CopyWorld:
     return other
 
 
-class Dead(Exception):
-    pass
+class Dead(BaseException):
+    """What a process does not live to see: nothing of it is done after that."""

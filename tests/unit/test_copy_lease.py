@@ -51,9 +51,9 @@ def test_reports_within_a_second_are_one(world: CopyWorld) -> None:
 def test_what_is_being_copied_or_moved_stands_in_every_report(world: CopyWorld) -> None:
     job = world.ask()
     lease = lease_on(world, job)
-    lease.begin_copies(["a", "b"])
+    lease.begin_copies(["a", "b"], "second")
     lease.report()
-    assert world.job(job).copying == ("a", "b")
+    assert (world.job(job).copying, world.job(job).copying_in) == (("a", "b"), "second")
     lease.end_copy("a")
     lease.begin_moving()
     lease.report()
@@ -64,10 +64,10 @@ def test_what_is_being_copied_or_moved_stands_in_every_report(world: CopyWorld) 
 
 def test_what_the_worker_before_has_left_is_not_forgotten(world: CopyWorld) -> None:
     job = world.ask()
-    lease_on(world, job).begin_copies(["old"])
+    lease_on(world, job).begin_copies(["old"], "second")
     world.let_leases_end()
     second = lease_on(world, job)
-    second.begin_copies(["new"])
+    second.begin_copies(["new"], "second")
     assert world.job(job).copying == ("old", "new")
 
 

@@ -25,8 +25,8 @@ ORGS = {"demo": "pull", "prod": "create", "remote": "create"}
 LIMITS = CopyLimits(single_copy_max=100, part_size=50, max_rounds=60)
 
 
-class Death(Exception):
-    pass
+class Death(BaseException):
+    """What a process does not live to see: nothing of it is done after that."""
 
 
 class Copies(RuleBasedStateMachine):
@@ -153,20 +153,23 @@ class Copies(RuleBasedStateMachine):
             assert outcome is Outcome.ABSENT
             assert (self.destination_tags(job), after) == (tags, before)
         elif after.state is JobState.SUCCEEDED:
-            self.check_success(after)
+            self.check_success(after, just_moved=not before.is_complete)
         elif after.state is JobState.FAILED:
             assert after.reason
         self.note_end(job)
 
-    def check_success(self, job: CopyJob) -> None:
+    def check_success(self, job: CopyJob, *, just_moved: bool) -> None:
+        """A job that had nothing left to do but to say so may have been followed by another one: its tags need
+        not stand where it has put them.
+        """
         place = 0
         while items := self.world.table.copy_items(job, place):
             place += len(items)
             for item in items:
                 digest = item.digest
-                if item.tag is not None:
+                if item.tag is not None and just_moved:
                     assert self.world.tag(job.order.destination, item.tag) == digest
-                assert digest in self.world.manifests(job.order.destination)
+                assert not just_moved or digest in self.world.manifests(job.order.destination)
         assert place == job.order.items == job.progress.position
 
     def note_end(self, job: CopyJob) -> None:
@@ -206,5 +209,5 @@ class Copies(RuleBasedStateMachine):
         assert not [key for key in self.world.copies() if self.world.table.find_object(key) is None]
 
 
-Copies.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Copies.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestCopies = Copies.TestCase

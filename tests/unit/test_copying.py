@@ -25,7 +25,7 @@ from moorage.domain.resources import Kind
 from moorage.ports import Referrer
 from moorage.services.callers import Caller
 from moorage.services.copying import CopyLimits, Outcome
-from tests.contract.samples import policy
+from tests.contract.samples import policy, put_manifest
 from tests.unit.copy_world import (
     FAR,
     FOREIGN_LAYER,
@@ -398,7 +398,7 @@ def test_referrer_rows_in_a_circle_end(world: CopyWorld) -> None:
     for subject, digest in ((first, second), (second, first)):
         record = world.table.find_manifest(SOURCE, digest)
         assert record is not None
-        world.table.put_manifest(SOURCE, record, uses=[], referrer=refers(subject, digest))
+        put_manifest(world.table, SOURCE, record, uses=[], referrer=refers(subject, digest))
     done = world.copy()
     assert (done.state, done.progress.manifests) == (JobState.SUCCEEDED, 2)
 
@@ -413,7 +413,7 @@ def test_a_manifest_that_would_not_be_taken_today_fails_the_job(world: CopyWorld
     record = world.table.find_manifest(SOURCE, world.tag(SOURCE) or Digest.of(b""))
     assert record is not None
     old = replace(record, digest=Digest.of(content), body=content, size=len(content))
-    world.table.put_manifest(SOURCE, old, uses=[], referrer=None)
+    put_manifest(world.table, SOURCE, old, uses=[], referrer=None)
     failed(world, world.ask(f"app@{old.digest}", destinationTag="v1"), "cannot be stored any more")
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from moorage.adapters.memory import MemoryTable
+from moorage.adapters.memory import MemoryStores, MemoryTable
 from moorage.adapters.sealing import AesSivSeal
+from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.errors import Conflict, Denied, NotFound, QueryInvalid, WriteConflict
-from moorage.domain.jobs import JOB_LIFETIME, CopyJob, JobState, Progress
+from moorage.domain.jobs import JOB_LIFETIME, CopyJob, JobState, Progress, document_key
 from moorage.domain.names import Repository
 from moorage.domain.resources import Kind
 from moorage.services.access import Access, Filter
@@ -19,6 +20,7 @@ from moorage.services.authorization import EFFORT_MAX, Authorization
 from moorage.services.callers import Caller
 from moorage.services.cursors import Cursors
 from moorage.services.job_access import JobAccess, JobList
+from moorage.services.job_documents import JobDocuments
 from tests.contract.job_samples import SECOND, item, job
 from tests.contract.samples import APP, NOW, OTHER_IMAGE, OTHER_ORG, make_organisation, policy, record
 from tests.protocol.management.world import Bootstrap
@@ -39,6 +41,7 @@ class Office:
 
     def __init__(self) -> None:
         self.table, self.faults, self.now = MemoryTable(), Faults(), NOW
+        self.stores = MemoryStores()
         make_organisation(self.table, DEMO, ACME, "third")
         for link in (ROBOT, COLLEAGUE, PARTNER, STRANGER):
             _, _, org, _, name = link.split("/")
@@ -47,7 +50,9 @@ class Office:
         authorization = Authorization(table)
         cursors = Cursors(Bootstrap(), AesSivSeal(), lambda: self.now)
         access = Access(authorization)
-        self.jobs = JobAccess(table, table, authorization, access, cursors, lambda: self.now)
+        self.jobs = JobAccess(
+            table, table, authorization, access, cursors, lambda: self.now, JobDocuments(self.stores)
+        )
 
     def store(self, stored: CopyJob = JOB) -> CopyJob:
         return self.table.create_job(stored, [item()], None)
@@ -362,6 +367,18 @@ def test_the_requester_cancels_its_job_whatever_it_may_now(office):
     assert office.cancel(ROBOT).job.state is JobState.CANCELLED
     # Once more it is the same.
     assert office.cancel(ROBOT, ACME).job.state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("copying", [(), ("copy/a",)])
+def test_a_worker_is_called_to_what_a_cancelled_job_has_in_flight(office, copying):
+    office.store()
+    taken = office.table.take_job(JOB, "a worker that is dead", NOW)
+    assert office.table.save_progress(taken, Progress(), NOW, copying=copying, copying_in="second")
+    for _ in range(2):
+        # Also when the answer was lost, and with it perhaps the document.
+        assert office.cancel(ROBOT).job.state is JobState.CANCELLED
+    written = [document_key(JOB.id)] if copying else []
+    assert list(office.stores[DEFAULT_STORE].list_keys("jobs/", 10)) == written
 
 
 def test_who_does_not_see_a_job_does_not_cancel_it(office):

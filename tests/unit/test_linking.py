@@ -258,11 +258,11 @@ def test_a_link_whose_ref_was_deleted_meanwhile_is_not_written(store: Store, mon
     put_link = store.table.put_link
     removals: list[str] = []
 
-    def delete_between(link: Any, *, closing: Any) -> None:
+    def delete_between(link: Any, **named: Any) -> None:
         if len(removals) < 2:
             store.table._references.discard((key, APP, DIGEST))
             removals.append(key)
-        put_link(link, closing=closing)
+        put_link(link, **named)
 
     monkeypatch.setattr(store.table, "put_link", delete_between)
     assert store.blobs.mount(APP, WHO, DIGEST, SIDE) is not None
@@ -271,7 +271,7 @@ def test_a_link_whose_ref_was_deleted_meanwhile_is_not_written(store: Store, mon
     monkeypatch.setattr(
         store.table,
         "put_link",
-        lambda link, *, closing: (_ for _ in ()).throw(WriteConflict("deleted at the same time")),
+        lambda link, **named: (_ for _ in ()).throw(WriteConflict("deleted at the same time")),
     )
     with pytest.raises(WriteConflict):
         store.blobs.mount(APP, WHO, DIGEST, SIDE)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from moorage.adapters.memory import MemoryTable
-from moorage.domain.errors import AlreadyExists, InUse, NotFound, Unavailable
+from moorage.domain.errors import AlreadyExists, InUse, NameUnknown, NotFound, Unavailable
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
 from moorage.domain.policies import Deny
@@ -26,6 +26,7 @@ from tests.contract.samples import (
     manifest,
     point,
     policy,
+    put_manifest,
     record,
     stored,
 )
@@ -65,7 +66,7 @@ class Office:
             connect(self.table, link("a", repository, "api/a"))
             self.table.put_organisation_blob("demo", link("a", repository, "api/a"))
             if images:
-                self.table.put_manifest(repository, manifest("m"), uses=[], referrer=None)
+                put_manifest(self.table, repository, manifest("m"), uses=[], referrer=None)
                 point(self.table, repository, "v1", digest("m"))
 
     def left(self) -> set[str]:
@@ -139,8 +140,12 @@ def test_the_name_is_free_when_the_last_token_has_expired_and_nothing_is_left(of
         office.organisations.create("demo")
     # Somebody with a token, who had begun before, has written something meanwhile.
     repository = Repository("demo", "app-1")
-    office.table.put_manifest(repository, manifest("m"), uses=[], referrer=None)
-    point(office.table, repository, "v1", digest("m"))
+    with pytest.raises(NameUnknown):
+        office.table.put_manifest(
+            repository, manifest("m"), repository_id="id-of-app-1", uses=[], referrer=None
+        )
+    office.table.put_organisation_blob("demo", link("a", repository, "api/a"))
+    assert office.left() != set()
     office.clock.advance(TOKEN_LIFETIME)
     assert not office.organisations.remove("demo").finished
     assert office.left() == set()
@@ -205,7 +210,7 @@ def test_others_are_not_touched(office: Office) -> None:
     office.table.create(policy("abroad", FOUNDER.link, org="other"))
     other = Repository("other", "app")
     office.table.create_repository(RepositoryRecord(other, "id-of-other", office.clock()))
-    office.table.put_manifest(other, manifest("m"), uses=[], referrer=None)
+    put_manifest(office.table, other, manifest("m"), uses=[], referrer=None)
     office.organisations.remove("demo", force=True)
     assert office.table.find_manifest(other, digest("m")) is not None
     assert office.table.find_repository(other) is not None

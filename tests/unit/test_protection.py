@@ -8,7 +8,7 @@ from moorage.adapters.memory import MemoryTable
 from moorage.domain.errors import ResourceProtected
 from moorage.domain.names import Repository
 from moorage.services.protection import USERS_MAX, Protection
-from tests.contract.samples import NOW, digest, manifest, point
+from tests.contract.samples import NOW, digest, manifest, point, put_manifest
 from tests.unit.faults import Faults
 
 APP, OTHER = Repository("demo", "app"), Repository("demo", "other")
@@ -28,7 +28,7 @@ class Shelf:
 
     def put(self, name: str, *used: str, repository: Repository = APP) -> None:
         uses = [digest(each) for each in used]
-        self.table.put_manifest(repository, manifest(name), uses=uses, referrer=None)
+        put_manifest(self.table, repository, manifest(name), uses=uses, referrer=None)
 
     def protect(self, tag: str, repository: Repository = APP) -> None:
         record = self.table.find_image(repository, tag)

@@ -25,6 +25,8 @@ from moorage_cli.errors import (
 from moorage_cli.retries import cause_of
 
 _REASON_MAX = 500
+# Which part of a path is the kind of the resource.
+_IN_ORG, _IN_GVC = 3, 5
 _CHECK = "check --endpoint and the proxies in between"
 _KINDS: Mapping[int, type[CliError]] = {
     HTTPStatus.UNAUTHORIZED: NotLoggedIn,
@@ -101,9 +103,13 @@ def _refusal(response: httpx2.Response, document: Any, endpoint: str) -> CliErro
         kind = VersionMismatch
     hint = _HINTS.get(status, "try again later" if kind is Unreachable else "")
     message = said["message"][:_REASON_MAX]
+    if status == HTTPStatus.NOT_FOUND:
+        message, hint = _absent(message, response.request.url.path)
     problems = said["details"].get("problems")
-    if isinstance(problems, list) and problems:
-        message = f"{message.rstrip('.')}: {', '.join(_problem(each) for each in problems[:5])}"
+    # The first one may be the message itself.
+    more = [each for each in _problems(problems) if each not in said["message"]]
+    if more:
+        message = f"{message.rstrip('.')}: {', '.join(more)}"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and said["id"]:
         message = f"{message.rstrip('.')} (request {said['id']})"
     return kind(
@@ -111,10 +117,27 @@ def _refusal(response: httpx2.Response, document: Any, endpoint: str) -> CliErro
     )
 
 
+def _absent(message: str, path: str) -> tuple[str, str]:
+    """The message with what was asked for, as a person can write it, and where to look for what there is."""
+    resource = path.partition("/-")[0]
+    parts = resource.split("/")
+    if parts[:2] != ["", "org"] or resource in message:
+        return message, ""
+    # The kind stands before the name, or is that of the organisation itself.
+    place = _IN_GVC if parts[3:4] == ["gvc"] and len(parts) > _IN_GVC else _IN_ORG
+    kind = parts[place] if len(parts) > place else "org"
+    return f"{message.rstrip('.')}: {resource}", f"'moorage {kind} get' shows what there is"
+
+
+def _problems(problems: Any) -> list[str]:
+    """The first few of what is wrong in a body, each with where it stands."""
+    return [_problem(each) for each in problems[:5]] if isinstance(problems, list) else []
+
+
 def _problem(problem: Any) -> str:
     if not isinstance(problem, dict):
         return str(problem)
-    return ": ".join(str(value) for value in problem.values())
+    return ": ".join(str(value) for value in problem.values() if value not in ("", None))
 
 
 def _said(document: Any) -> dict[str, Any] | None:

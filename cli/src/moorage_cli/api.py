@@ -107,8 +107,12 @@ class Api:
 
         Raises:
             NotLoggedIn: it takes a credential, and there is none.
+            NotARegistry: ``path`` would lead to another host.
             Unreachable: there is no answer.
         """
+        # A client joins what has a host of its own, or begins as if it had, to no endpoint.
+        if not path.startswith("/") or path.startswith("//") or "\\" in path:
+            raise self._leads_elsewhere()
         sent = {"Accept": "application/json", **(headers or {})}
         if not anonymous and auth is None:
             sent["Authorization"] = f"Bearer {self._required_credential()}"
@@ -129,7 +133,7 @@ class Api:
         )
         seen: set[str] = set()
         while True:
-            if not isinstance(page, dict) or not isinstance(page.get("items", []), list):
+            if not isinstance(page, dict) or not is_list_of_objects(page.get("items", [])):
                 raise NotARegistry(
                     f"{host_of(self.endpoint)} does not answer with a list", "check --endpoint"
                 )
@@ -203,20 +207,31 @@ class Api:
 
     def _own_path(self, href: str) -> str:
         """``href`` without the endpoint; the credential goes nowhere else."""
-        target = urlsplit(href)
-        if target.netloc and f"{target.scheme}://{target.netloc}" != self.endpoint:
-            raise NotARegistry(
-                f"a list of {host_of(self.endpoint)} goes on at another host", "tell its operator"
-            )
+        try:
+            target = urlsplit(href)
+        except ValueError as error:
+            raise self._leads_elsewhere() from error
+        placed = target.scheme or target.netloc
+        if placed and f"{target.scheme}://{target.netloc}" != self.endpoint:
+            raise self._leads_elsewhere()
         return f"{target.path}?{target.query}" if target.query else target.path
+
+    def _leads_elsewhere(self) -> NotARegistry:
+        return NotARegistry(f"a link of {host_of(self.endpoint)} leads to another host", "tell its operator")
 
 
 def link_of(resource: Mapping[str, Any], rel: str = "self") -> str | None:
     """Where the link ``rel`` of a resource or list leads, or None."""
-    for each in resource.get("links") or ():
+    links = resource.get("links")
+    for each in links if isinstance(links, list) else ():
         if isinstance(each, dict) and each.get("rel") == rel:
             return str(each.get("href", "")) or None
     return None
+
+
+def is_list_of_objects(value: Any) -> bool:
+    """Whether ``value`` is a list, and all in it are JSON objects."""
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
 def quoted(name: str) -> str:

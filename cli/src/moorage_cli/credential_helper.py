@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from moorage_cli import __version__
 from moorage_cli.credential_helper_keys import CredentialKeys, CredentialsNotFound, is_token
-from moorage_cli.errors import CliError, printable
+from moorage_cli.errors import CliError, printable, unforeseen
 from moorage_cli.storage import config_folder
+from moorage_cli.streams import has_output
 
 PROGRAM = "docker-credential-moorage"
 KEY_USER = "<token>"
@@ -35,6 +36,8 @@ Action = Callable[[CredentialKeys, str], str]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what one word says; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if not has_output():
+        return _failed("standard output is closed, and the answer goes there")
     if len(words) != 1:
         return _answered(_usage(), _FAILED)
     if words[0] in {"-h", "--help"}:
@@ -60,6 +63,8 @@ def _done(action: Action, environment: Mapping[str, str]) -> int:
         return _failed(error.strerror or type(error).__name__)
     except KeyboardInterrupt:
         return _failed("interrupted")
+    except Exception as error:  # noqa: BLE001 - clients show one line, and whatever it is should be one
+        return _failed(unforeseen(error, "'moorage image docker-login --verbose' may show more"))
 
 
 def _get(keys: CredentialKeys, asked: str) -> str:

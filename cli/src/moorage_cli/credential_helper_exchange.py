@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import ssl
-import sys
 import time
-from base64 import b64encode
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from moorage_cli import __version__
-from moorage_cli.endpoints import host_of, is_loopback
+from moorage_cli.endpoints import host_of
 from moorage_cli.errors import CliError, NotARegistry, NotLoggedIn, Unreachable
+from moorage_cli.proxies import find_proxy
 
 _TYPE = "urn:ietf:params:oauth:token-type:"
 _REFRESH_TYPE = f"{_TYPE}refresh_token"
 _ANSWER_MAX = 64 * 1024
 _REASON_MAX = 500
 _TIMEOUT = 20.0
-_PROXY_PORT = 80
 _WAITS = (0.4, 1.2)
 # Of a registry that is busy, and of a proxy that did not reach it.
 _TRANSIENT = frozenset({429, 502, 503, 504})
@@ -96,19 +93,15 @@ def _sent(endpoint: str, form: str, *, insecure: bool) -> _Answer:
 
 def _connection(endpoint: str, *, insecure: bool) -> tuple[http.client.HTTPConnection, str]:
     """A connection to an address of ``parse_endpoint``, and what stands before the path in its requests."""
-    parts, proxy = urlsplit(endpoint), _proxy(endpoint)
-    host, next_hop = parts.hostname or "", proxy or parts
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    proxy = find_proxy(parts.scheme, parts.netloc)
+    first, port = (proxy.host, proxy.port) if proxy else (host, parts.port)
     if parts.scheme == "http":
-        plain = http.client.HTTPConnection(next_hop.hostname or "", next_hop.port, timeout=_TIMEOUT)
-        return plain, endpoint if proxy else ""
-    secure = http.client.HTTPSConnection(
-        next_hop.hostname or "",
-        next_hop.port or (_PROXY_PORT if proxy else None),
-        timeout=_TIMEOUT,
-        context=_context(insecure=insecure),
-    )
+        return http.client.HTTPConnection(first, port, timeout=_TIMEOUT), endpoint if proxy else ""
+    secure = http.client.HTTPSConnection(first, port, timeout=_TIMEOUT, context=_context(insecure=insecure))
     if proxy:
-        secure.set_tunnel(host, parts.port, _proxy_login(proxy))
+        secure.set_tunnel(host, parts.port, dict(proxy.headers))
     return secure, ""
 
 
@@ -118,28 +111,6 @@ def _context(*, insecure: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _proxy(endpoint: str) -> SplitResult | None:
-    """The address of the proxy by which the endpoint is reached, if it is by one."""
-    by_variables = any(name.lower().endswith("_proxy") for name in os.environ)
-    # What is on this machine is not asked for through a proxy.
-    if is_loopback(endpoint) or not (by_variables or sys.platform in {"darwin", "win32"}):
-        return None
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - most do without
-
-    known = getproxies()
-    found = known.get(urlsplit(endpoint).scheme) or known.get("all")
-    if not found or proxy_bypass(host_of(endpoint)):
-        return None
-    return urlsplit(found if "://" in found else f"http://{found}")
-
-
-def _proxy_login(proxy: SplitResult) -> dict[str, str]:
-    if proxy.username is None:
-        return {}
-    login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
 def _unreached(reason: Any, endpoint: str) -> Unreachable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,8 @@ from moorage_cli.settings import Settings, resolve
 
 _LOG_IN = "run 'moorage image docker-login'"
 _DOTS = 2
+# Whatever else somebody types, such as the password of another place, is not written anywhere.
+_KEY = re.compile(r"mrg_[0-9A-Za-z_]+")
 
 
 class CredentialsNotFound(Exception):
@@ -58,7 +61,7 @@ class CredentialKeys:
         address, host = self._known(asked)
         key = self._token_of_variable(host) or self._key_of_named_profile(host)
         if key is None and host.kept:
-            key = self._secrets.get(host.account)
+            key = self._secrets.get(host.account, host.endpoint)
         if key is None:
             key = self._key_of(self._logged_in(host, address.org), host)
         if is_token(key):
@@ -76,13 +79,13 @@ class CredentialKeys:
             Misused: it is no key.
         """
         _, host = self._known(asked)
-        if not secret or is_token(secret) or "/" in user:
+        if not _KEY.fullmatch(secret) or "/" in user:
             raise Misused(
                 f"only keys are kept for {host.host}",
                 "log in with the user name <token> and a key as password",
             )
         # A host that says so without a key is worse off than a key that no host speaks of.
-        self._secrets.put(host.account, secret)
+        self._secrets.put(host.account, secret, host.endpoint)
         self._file.change(lambda hosts: hosts.put(replace(hosts.by_host.get(host.host, host), kept=True)))
 
     def forget(self, asked: str) -> None:
@@ -133,7 +136,7 @@ class CredentialKeys:
                 f"there is no key for {host.host} any more",
                 f"set MOORAGE_TOKEN, or sign in with 'moorage profile login' and {_LOG_IN}",
             )
-        key = self._secrets.get(profile.name)
+        key = self._secrets.get(profile.name, host.endpoint)
         if key is None:
             raise NotLoggedIn(
                 f"profile {profile.name!r} has no key", f"run 'moorage profile login {profile.name}'"

@@ -7,7 +7,6 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from typing import Any
 
 from moorage_cli.docker_hosts import Address
 from moorage_cli.errors import CliError, Misused
+from moorage_cli.storage import replace_file
 
 HELPER = "moorage"
 """What stands in the files; the program is ``docker-credential-moorage``."""
 
 _SECRETS = frozenset({"auth", "identitytoken", "password", "registrytoken"})
-_PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
 
 
@@ -110,8 +109,8 @@ class LoginFile:
         try:
             # A link to a file elsewhere stays one.
             path = self.path.resolve()
-            path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-            _replace(path, text.encode("utf-8", "surrogatepass"))
+            content = f"{text}\n".encode("utf-8", "surrogatepass")
+            replace_file(path, content, lambda draft: _take_over(path, draft))
         except OSError as error:
             raise CliError(f"{self.path} cannot be written: {error.strerror}") from error
         self._before = deepcopy(self.document)
@@ -164,22 +163,6 @@ def _is_about(key: str, host: str, org: str) -> bool:
 
 def _holds_secret(login: Any) -> bool:
     return isinstance(login, dict) and any(login.get(name) for name in _SECRETS)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.write(b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        _take_over(path, Path(draft))
-        Path(draft).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(draft).unlink()
-        raise
 
 
 def _take_over(path: Path, draft: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from moorage_cli.errors import CliError, Misused
-from moorage_cli.storage import locked, read_document, write_document
+from moorage_cli.storage import locked, read_document, require_private, write_document
 
 FORMAT = 1
 _USUAL_PORTS = {"https": ":443", "http": ":80"}
@@ -59,6 +59,14 @@ class DockerHosts:
         before = known if known is not None and known.endpoint == endpoint else DockerHost(host, endpoint)
         names = before.profiles if profile is None else _first(profile, before.profiles)
         return self.put(replace(before, profiles=names, insecure=insecure, kept=False))
+
+    def logged_out(self, host: str, profile: str | None) -> DockerHosts:
+        """Without the login of ``profile`` at ``host``; without the host if nobody else has logged in there,
+        or if it is nobody's in particular.
+        """
+        known = self.by_host[host]
+        left = tuple(name for name in known.profiles if name != profile)
+        return self.put(replace(known, profiles=left)) if profile and left else self.without(host)
 
     def put(self, host: DockerHost) -> DockerHosts:
         """With this one in place of what was there."""
@@ -110,8 +118,9 @@ class DockerHostFile:
         """What is in the file; no hosts if there is none.
 
         Raises:
-            CliError: it cannot be read, or was written by a newer version of this command.
+            CliError: it cannot be read, others can change it, or it is of a newer version of this command.
         """
+        require_private(self.folder)
         document = read_document(self._file)
         if document.get("v", FORMAT) != FORMAT:
             raise CliError(f"{self._file} is of a newer version of this command", "update moorage-cli")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moorage_cli.documents import parse_documents, to_yaml
-from moorage_cli.errors import CliError, Misused, NotAllowed, Unreachable, VersionMismatch
+from moorage_cli.errors import CliError, Misused, NotAllowed, Unreachable, VersionMismatch, printable
 
 if TYPE_CHECKING:
     from moorage_cli.session import Session
@@ -24,6 +24,7 @@ Json = dict[str, Any]
 READ_ONLY = frozenset(
     {"id", "kind", "version", "created", "lastModified", "links", "origin", "warnings", "status"}
 )
+_ABSENT: Any = object()
 _EDITORS = ("sensible-editor", "nano", "vi")
 
 
@@ -44,7 +45,9 @@ def edit_resource(
         CliError: there is no editor, or the person gave up after an error; then the text is kept in a file.
     """
     hidden = READ_ONLY | frozenset(fixed)
-    base: Json = session.api.get(path)
+    from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
+
+    base = require_object(session.api.get(path), session.endpoint)
     file = _draft()
     keep = False
     try:
@@ -78,6 +81,8 @@ def _rounds(
     replace: bool,
     edit: Callable[[Path], None],
 ) -> Json | None:
+    from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
+
     text, shown = _shown(base, hidden)
     problem: CliError | None = None
     while True:
@@ -97,10 +102,15 @@ def _rounds(
             body = {**after, **_lock(base)} if replace else {**change, **_lock(base)}
             answer: Json = session.api.call("PUT" if replace else "PATCH", path, body)
         except VersionMismatch as error:
-            base = session.api.get(path)
+            base, before = require_object(session.api.get(path), session.endpoint), shown
             _, shown = _shown(base, hidden)
-            text = to_yaml(merged(shown, change))
-            problem = CliError(f"{error.message} Below are your changes to what is there now")
+            text = to_yaml(rebased(before, after, shown))
+            others = (
+                ", ".join(printable(each) for each in difference(before, shown)) or "nothing that is shown"
+            )
+            problem = CliError(
+                f"{error.message.rstrip('.')}; others have changed: {others}. Below is that with your changes"
+            )
         except (NotAllowed, Unreachable):
             raise
         except CliError as error:
@@ -124,17 +134,29 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json:
     return change
 
 
-def merged(document: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
-    """``document`` after a merging PATCH with ``change``."""
-    result = copy.deepcopy(dict(document))
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = merged(result[key], value)
+def rebased(before: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Json:
+    """What two changes of ``before`` make together; where both changed the same, it is ``mine``. Of a list,
+    items that one has added are in it, and those that one has taken out are not.
+    """
+    result: Json = {}
+    for key in dict.fromkeys((*theirs, *mine)):
+        was, own, other = (each.get(key, _ABSENT) for each in (before, mine, theirs))
+        if own == was and type(own) is type(was):
+            chosen = other
+        elif all(isinstance(each, dict) for each in (own, other)):
+            chosen = rebased(was if isinstance(was, dict) else {}, own, other)
+        elif all(isinstance(each, list) for each in (was, own, other)) and other != was:
+            chosen = _rebased_list(was, own, other)
         else:
-            result[key] = value
+            chosen = own
+        if chosen is not _ABSENT:
+            result[key] = copy.deepcopy(chosen)
     return result
+
+
+def _rebased_list(before: list[Any], mine: list[Any], theirs: list[Any]) -> list[Any]:
+    kept = [each for each in theirs if each in mine or each not in before]
+    return [*kept, *(each for each in mine if each not in before and each not in theirs)]
 
 
 def run_editor(file: Path) -> None:

@@ -10,7 +10,8 @@
     └── Unreachable          6   network, or a registry that is not available
         └── NotARegistry     6   something answers, but no registry
 
-Beside these, 130 means interrupted and 141 that the reader of the output went away.
+Beside these, 130 means interrupted, 129 and 143 ended by SIGHUP and SIGTERM, and 141 that the reader of the
+output went away.
 """
 
 from __future__ import annotations
@@ -105,6 +106,11 @@ def together(message: str, errors: Iterable[CliError]) -> CliError:
     if len(codes) == 1:
         error.exit_code = codes.pop()
     return error
+
+
+def unforeseen(error: Exception, hint: str) -> str:
+    """The line about an error that nobody thought of, without what it says itself: that may be anything."""
+    return f"this should not happen ({type(error).__name__}); {hint}"
 
 
 def printable(text: str) -> str:

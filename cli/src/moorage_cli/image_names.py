@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from moorage_cli.errors import Misused
 
 if TYPE_CHECKING:
     from moorage_cli.session import Session
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"{_COMPONENT}(?:/{_COMPONENT})*(?::[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?(?:@[a-z0-9]+:[0-9a-f]{{32,}})?"
+)
+
+
+def check_image_name(name: str) -> None:
+    """Nothing, if ``name`` is ``NAME``, ``NAME:TAG``, ``NAME@DIGEST`` or both in the grammar of the OCI
+    distribution specification.
+
+    Raises:
+        Misused: it is not.
+    """
+    if not _IMAGE.fullmatch(name):
+        raise Misused(
+            f"{name!r} cannot be the name of an image", "write NAME:TAG or NAME@DIGEST, NAME in lower case"
+        )
 
 
 def image_reference(session: Session, text: str) -> str:

@@ -87,9 +87,12 @@ def _keys(noun: Noun) -> click.Command:
     @noun_command(noun, "keys", "Show the keys, without what makes them keys.")
     @click.argument("ref")
     def keys(session: Session, ref: str) -> None:
-        from moorage_cli.api import require_object  # noqa: PLC0415
+        from moorage_cli.api import is_list_of_objects, require_object  # noqa: PLC0415
 
         owner = require_object(session.api.get(noun.path(session, ref, {})), session.endpoint)
-        session.show_list("key", owner.get("keys") or [], COLUMNS)
+        keys = owner.get("keys") or []
+        if not is_list_of_objects(keys):
+            require_object(None, session.endpoint)
+        session.show_list("key", keys, COLUMNS)
 
     return keys

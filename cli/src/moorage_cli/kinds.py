@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage_cli.errors import Misused
-from moorage_cli.image_names import image_reference
+from moorage_cli.image_names import check_image_name, image_reference
 from moorage_cli.nouns import Json, Noun, ScopeOption
 from moorage_cli.output import Column, amount
 
@@ -48,7 +48,9 @@ def _organisation(_: Session, reference: str) -> str:
 
 def _address(image: Json, host: str) -> str:
     """What docker pull takes."""
-    link = next((str(each["href"]) for each in image.get("links") or () if each.get("rel") == "self"), "")
+    from moorage_cli.api import link_of  # noqa: PLC0415 - help does without
+
+    link = link_of(image) or ""
     org = link.removeprefix("/org/").partition("/")[0]
     return f"{host}/{org}/{image.get('name', '')}"
 
@@ -63,19 +65,20 @@ def _size(image: Json) -> str:
 
 def _source(job: Json) -> str:
     source = job.get("source")
-    if source is None:
+    if not isinstance(source, dict):
         return ""
     selected = source.get("tag") or source.get("tagPattern")
     pin = f"@{source.get('digest', '')}"[: _SHORT_DIGEST + len("@sha256:")]
-    return f"{source['org']}/{source['repository']}{f':{selected}' if selected else pin}"
+    return f"{source.get('org', '')}/{source.get('repository', '')}{f':{selected}' if selected else pin}"
 
 
 def _destination(job: Json) -> str:
     destination = job.get("destination")
-    if destination is None:
+    if not isinstance(destination, dict):
         return ""
     tag = destination.get("tag")
-    return f"{destination['org']}/{destination['repository']}{f':{tag}' if tag else ''}"
+    name = f"{destination.get('org', '')}/{destination.get('repository', '')}"
+    return f"{name}:{tag}" if tag else name
 
 
 def _done(job: Json) -> str:
@@ -95,6 +98,7 @@ IMAGE = Noun(
         _TAGS,
     ),
     reference=image_reference,
+    check=check_image_name,
     page_size=1000,
     forced=False,
     fixed=frozenset(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from moorage_cli import __version__
 from moorage_cli.command_table import COMMANDS, Row
-from moorage_cli.errors import INTERRUPTED, PIPE_CLOSED, CliError, printable
-from moorage_cli.session import common_options
+from moorage_cli.errors import INTERRUPTED, PIPE_CLOSED, CliError, printable, unforeseen
+from moorage_cli.session import Session, common_options
+from moorage_cli.signals import Terminated, ending_signals
+from moorage_cli.streams import has_output
 
 _FAILED = 1
 
@@ -35,10 +39,17 @@ class LazyGroup(click.Group):
         Raises:
             PipeClosed: its output is not read any more; click would make that a failure.
         """
-        try:
+        with _pipe_closed():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise PipeClosed from error
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the flags, of which ``--help`` writes.
+
+        Raises:
+            PipeClosed: as of ``invoke``.
+        """
+        with _pipe_closed():
+            return super().make_context(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names, in order."""
@@ -74,22 +85,70 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code, of which ``errors`` has the list."""
+    if not has_output():
+        return _failed("standard output is closed, and results go there", _FAILED)
+    session = Session()
     try:
-        code = cli.main(None if arguments is None else list(arguments), "moorage", standalone_mode=False)
+        with ending_signals():
+            return _ran(session, arguments)
+    except Terminated as error:
+        # After SIGHUP, nobody may be there to be told.
+        with contextlib.suppress(OSError):
+            _failed("ended by a signal", error.exit_code)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one line
+        if session.verbose:
+            session.note_plainly(_traceback(session), lines=True)
+        return _failed(unforeseen(error, "run it with --verbose, and report what that shows"), _FAILED)
+
+
+def _ran(session: Session, arguments: Sequence[str] | None) -> int:  # noqa: PLR0911 - one per way to end
+    words = None if arguments is None else list(arguments)
+    try:
+        code = cli.main(words, "moorage", standalone_mode=False, obj=session)
         sys.stdout.flush()
     except CliError as error:
         return _failed(error.line, error.exit_code)
+    except NoArgsIsHelpError as error:
+        # What somebody who has not said what to do wants to know.
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return _failed(_said(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _failed("interrupted", INTERRUPTED)
     except (PipeClosed, BrokenPipeError):
-        # Whatever is still buffered must not fail once more when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return PIPE_CLOSED
     except OSError as error:
+        _give_up_output()
         return _failed(_system(error), _FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _traceback(session: Session) -> str:
+    """Where the error comes from, without the key: it may stand in what a library says."""
+    import traceback  # noqa: PLC0415 - it is for the day when something is wrong
+
+    text = traceback.format_exc()
+    credential = vars(session).get("credential") or session.flags.get("token")
+    return text.replace(credential, "...") if credential else text
+
+
+def _give_up_output() -> None:
+    """Whatever is still buffered must not fail once more when the interpreter ends."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _pipe_closed() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise PipeClosed from error
 
 
 def _failed(line: str, code: int) -> int:

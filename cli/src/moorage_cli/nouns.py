@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Scope = Mapping[str, str]
 
+# Escaped ones, too: a gateway undoes that before it looks for the end of the path.
+_MISLEADING = frozenset("?#%\\")
+
 
 @dataclass(frozen=True, slots=True)
 class ScopeOption:
@@ -32,7 +35,8 @@ class Noun:
     ``schema`` has ``{collection}``, too. ``reference`` turns other spellings of a name, such as an
     address with a host, into the name; it is given the session. ``page_size`` is what the list's ``limit``
     may be, if it takes one. ``forced`` says whether ``?force=true`` deletes what is in use. ``fixed`` are
-    fields beside the usual ones that an editor does not show.
+    fields beside the usual ones that an editor does not show. ``check`` raises ``Misused`` for what can be
+    no name of the kind, where that is worth knowing before the registry is asked.
     """
 
     kind: str
@@ -45,6 +49,7 @@ class Noun:
     page_size: int | None = None
     forced: bool = True
     fixed: frozenset[str] = frozenset()
+    check: Callable[[str], None] | None = None
 
     def collection_path(self, session: Session, scope: Scope) -> str:
         """The path of the list, quoted.
@@ -77,16 +82,22 @@ class Noun:
 
         collection = self.collection_path(session, scope)
         text = self.reference(session, reference) if self.reference else reference
-        return f"{collection}/{quoted(checked_name(_local_name(text, collection, self.kind)))}"
+        name = checked_name(_local_name(text, collection, self.kind))
+        if self.check is not None:
+            self.check(name)
+        return f"{collection}/{quoted(name)}"
 
 
 def checked_name(name: str) -> str:
     """``name``, if it can stand in a path without meaning something else there.
 
     Raises:
-        Misused: it cannot: a part of it is empty, or begins with a dot or a hyphen.
+        Misused: it cannot: a part of it is empty, or begins with a dot or a hyphen, or it has a character at
+            which something on the way to the registry would end the path or begin another part.
     """
-    if any(not part or part.startswith((".", "-")) for part in name.split("/")) or not name.isprintable():
+    parts = name.split("/")
+    misleading = any(not part or part.startswith((".", "-")) for part in parts) or _MISLEADING & set(name)
+    if misleading or not name.isprintable():
         raise Misused(f"{name!r} cannot be a name", "write NAME, or a link such as //image/NAME:TAG")
     return name
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -110,14 +111,19 @@ def write_document(session: Session, document: Any) -> None:
 
 
 def write_table(session: Session, items: Sequence[Json], columns: Sequence[Column]) -> None:
-    """Write a table. A terminal gets it as wide as it is, a pipe in full length."""
+    """Write a table. A terminal gets it as wide as it is, if need be without the last columns; a pipe gets
+    all of it.
+    """
     host = host_of(session.endpoint) if any(column.placed for column in columns) else ""
     rows = [[column.text(item, session.times, host) for column in columns] for item in items]
     titles = [column.title for column in columns]
     widths = [max(_width(line[index]) for line in [titles, *rows]) for index in range(len(columns))]
     if _on_terminal():
-        available = shutil.get_terminal_size().columns - _GAP * (len(columns) - 1)
-        widths = _fitted(widths, available, [column.whole for column in columns])
+        available = shutil.get_terminal_size().columns
+        whole = [column.whole for column in columns]
+        fitting = _fitting(widths, available, whole)
+        titles, rows = titles[:fitting], [row[:fitting] for row in rows]
+        widths = _fitted(widths[:fitting], available - _GAP * (fitting - 1), whole)
     title = _line(titles, widths)
     click.echo(click.style(title, bold=True) if session.colored() else title, color=session.colored())
     for row in rows:
@@ -125,17 +131,25 @@ def write_table(session: Session, items: Sequence[Json], columns: Sequence[Colum
 
 
 def _write_links(items: Sequence[Json]) -> None:
+    from moorage_cli.api import link_of  # noqa: PLC0415 - profiles do without
+
     for item in items:
-        links = item.get("links") or ()
-        own = next((each.get("href") for each in links if each.get("rel") == "self"), None)
+        own = link_of(item)
         click.echo(printable(str(own or item.get("name") or "")))
+
+
+def _fitting(widths: Sequence[int], available: int, whole: Sequence[bool]) -> int:
+    """How many of the columns fit side by side as narrow as they may be; the first one always does."""
+    least = [width if kept else min(width, _NARROWEST) for width, kept in zip(widths, whole, strict=True)]
+    ends = list(accumulate(each + _GAP for each in least))
+    return max(1, sum(end - _GAP <= available for end in ends))
 
 
 def _fitted(widths: Sequence[int], available: int, whole: Sequence[bool]) -> list[int]:
     """``widths``, the widest of those that may be cut made narrower until all fit, or none can give more."""
     fitted = list(widths)
     while sum(fitted) > available:
-        giving = [index for index, kept in enumerate(whole) if not kept and fitted[index] > _NARROWEST]
+        giving = [index for index, width in enumerate(fitted) if not whole[index] and width > _NARROWEST]
         if not giving:
             break
         fitted[max(giving, key=fitted.__getitem__)] -= 1

@@ -255,12 +255,18 @@ def parse_tags(tags: Sequence[str], removed: Sequence[str] = ()) -> dict[str, An
 def _permissions(noun: Noun) -> click.Command:
     @noun_command(noun, "permissions", f"Show the permissions that there are on {noun.plural}.")
     def permissions(session: Session, **arguments: Any) -> None:
-        schema = session.api.get(noun.schema_path(session, scope_of(noun, arguments)))
+        from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
+
+        path = noun.schema_path(session, scope_of(noun, arguments))
+        schema = require_object(session.api.get(path), session.endpoint)
         if session.output in {"json", "yaml"}:
             session.show_document(schema)
             return
-        implied = schema.get("implied", {})
-        rows = [{**each, "implies": implied.get(each["name"], ())} for each in schema["items"]]
+        implied = require_object(schema.get("implied", {}), session.endpoint)
+        rows = [
+            {**each, "implies": implied.get(str(each.get("name")), ())}
+            for each in _objects(session, schema, "items")
+        ]
         session.show_list("permission", rows, _PERMISSIONS)
 
     return permissions
@@ -271,14 +277,20 @@ def _access_report(noun: Noun) -> click.Command:
     @click.argument("ref")
     def access_report(session: Session, ref: str, **arguments: Any) -> None:
         path = noun.path(session, ref, scope_of(noun, arguments))
-        report = session.api.get(f"{path}/-accessreport")
+        from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
+
+        report = require_object(session.api.get(f"{path}/-accessreport"), session.endpoint)
         if session.output in {"json", "yaml"}:
             session.show_document(report)
             return
         rows = [
-            {**binding, "permission": each["name"], "name": f"{each['name']} {binding['principalLink']}"}
-            for each in report["permissions"]
-            for binding in each["bindings"]
+            {
+                **binding,
+                "permission": each.get("name"),
+                "name": f"{each.get('name')} {binding.get('principalLink')}",
+            }
+            for each in _objects(session, report, "permissions")
+            for binding in _objects(session, each, "bindings")
         ]
         session.show_list("binding", rows, _ACCESS)
         if report.get("note"):
@@ -297,13 +309,17 @@ def _explain(noun: Noun) -> click.Command:
     def explain(session: Session, ref: str, principal: str, permission: str, **arguments: Any) -> None:
         path = noun.path(session, ref, scope_of(noun, arguments))
         asked = {"principal": _principal_link(principal), "permission": permission}
-        explanation = session.api.get(f"{path}/-explain", params=asked)
+        from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
+
+        explanation = require_object(session.api.get(f"{path}/-explain", params=asked), session.endpoint)
+        if not isinstance(explanation.get("allowed"), bool):
+            require_object(None, session.endpoint)
         if session.output in {"json", "yaml"}:
             session.show_document(explanation)
         else:
-            for line in _explained(explanation):
+            for line in _explained(session, explanation):
                 click.echo(line)
-        if not explanation.get("allowed"):
+        if not explanation["allowed"]:
             click.get_current_context().exit(1)
 
     return explain
@@ -313,20 +329,35 @@ def _principal_link(text: str) -> str:
     return text if text.startswith("/") else f"//{text}"
 
 
-def _explained(explanation: Json) -> list[str]:
-    answer = "yes" if explanation.get("allowed") else "no"
-    lines = [f"{answer}: {cell(explanation['permission'])} for {cell(explanation['principalLink'])}"]
+def _objects(session: Session, document: Json, field: str) -> list[Json]:
+    """The objects that a field of an answer lists; a registry may leave out an empty list.
+
+    Raises:
+        NotARegistry: there is something else.
+    """
+    from moorage_cli.api import is_list_of_objects, require_object  # noqa: PLC0415 - help does without
+
+    found = document.get(field, [])
+    if not is_list_of_objects(found):
+        require_object(None, session.endpoint)
+    return list(found)
+
+
+def _explained(session: Session, explanation: Json) -> list[str]:
+    answer = "yes" if explanation["allowed"] else "no"
+    asked = (cell(explanation.get(each)) for each in ("permission", "principalLink"))
+    lines = [f"{answer}: {' for '.join(asked)}"]
     lines += [
-        f"  {cell(each['grantingPolicyLink'])} gives {cell(each['grantedPermissions'])}"
-        f" to {cell(each['principalLink'])} ({cell(each['match'])})"
-        for each in explanation.get("grants", ())
+        f"  {cell(each.get('grantingPolicyLink'))} gives {cell(each.get('grantedPermissions'))}"
+        f" to {cell(each.get('principalLink'))} ({cell(each.get('match'))})"
+        for each in _objects(session, explanation, "grants")
     ]
     if explanation.get("reason"):
         lines.append(f"  {cell(explanation['reason'])}")
     lines += [
-        f"  {cell(each['policy'])}: {cell(each['reason'])}"
-        for each in explanation.get("nearMisses", ())
-        if each["reason"] != explanation.get("reason")
+        f"  {cell(each.get('policy'))}: {cell(each.get('reason'))}"
+        for each in _objects(session, explanation, "nearMisses")
+        if each.get("reason") != explanation.get("reason")
     ]
     return lines
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moorage_cli.errors import CliError
+from moorage_cli.errors import CliError, NotLoggedIn
 from moorage_cli.storage import locked, open_to_others, read_document, write_document
 
 if TYPE_CHECKING:
@@ -25,28 +26,36 @@ class Place(StrEnum):
 
 
 class SecretStore:
-    """The secrets that belong to one configuration folder, by account: for a profile its name."""
+    """The secrets that belong to one configuration folder, by account: for a profile its name.
+
+    Each is kept together with the registry that it is for: whoever changes another file of the folder sends
+    no secret elsewhere.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = folder / "secrets.json"
 
-    def put(self, account: str, secret: str) -> Place:
-        """Keep a secret, in the keyring if there is one that takes it; where it is now.
+    def put(self, account: str, secret: str, endpoint: str) -> Place:
+        """Keep a secret for the registry at ``endpoint``, in the keyring if there is one that takes it.
+
+        The answer is where it is now.
 
         Raises:
             CliError: it cannot be kept.
         """
-        if self._put_in_keyring(account, secret):
+        kept = {"endpoint": endpoint, "key": secret}
+        if self._put_in_keyring(account, json.dumps(kept)):
             self._change_file(account, None)
             return Place.KEYRING
-        self._change_file(account, secret)
+        self._change_file(account, kept)
         return Place.FILE
 
-    def get(self, account: str) -> str | None:
-        """The secret of an account, or None.
+    def get(self, account: str, endpoint: str) -> str | None:
+        """The secret of an account for the registry at ``endpoint``, or None.
 
         Raises:
+            NotLoggedIn: it is for another registry, or nothing says for which.
             CliError: the keyring does not open, or the file is open to others.
         """
         if open_to_others(self._file):
@@ -55,17 +64,24 @@ class SecretStore:
                 f"run 'chmod 600 {self._file}', and replace the keys that somebody may have seen",
             )
         kept = read_document(self._file).get(account)
-        if isinstance(kept, str):
-            return kept
+        if kept is None:
+            kept = self._kept_in_keyring(account)
+        return None if kept is None else _bound(kept, account, endpoint)
+
+    def _kept_in_keyring(self, account: str) -> Any:
         backend = _usable_keyring()
         if backend is None:
             return None
         from keyring.errors import KeyringError  # noqa: PLC0415 - costs much, and few commands need it
 
         try:
-            return backend.get_password(SERVICE, self._keyring_account(account))
+            text = backend.get_password(SERVICE, self._keyring_account(account))
         except KeyringError as error:
             raise CliError("the system's keyring does not open", "unlock it, or set MOORAGE_TOKEN") from error
+        try:
+            return None if text is None else json.loads(text)
+        except ValueError:
+            return text
 
     def delete(self, account: str) -> None:
         """Forget a secret, wherever it is.
@@ -98,7 +114,7 @@ class SecretStore:
             return False
         return True
 
-    def _change_file(self, account: str, secret: str | None) -> None:
+    def _change_file(self, account: str, secret: dict[str, str] | None) -> None:
         if secret is None and not self._file.exists():
             return
         with locked(self._folder):
@@ -113,6 +129,17 @@ class SecretStore:
     def _keyring_account(self, account: str) -> str:
         # Profiles of one name in two folders are two profiles.
         return f"{account} ({self._folder.absolute()})"
+
+
+def _bound(kept: Any, account: str, endpoint: str) -> str:
+    if not isinstance(kept, dict) or kept.get("endpoint") != endpoint or not isinstance(kept.get("key"), str):
+        host = account.removeprefix("docker:")
+        whose = f"profile {account!r}" if host == account else f"docker at {host}"
+        raise NotLoggedIn(
+            f"the key that is kept for {whose} was given for another registry", "run 'moorage profile login'"
+        )
+    key: str = kept["key"]
+    return key
 
 
 def _usable_keyring() -> KeyringBackend | None:

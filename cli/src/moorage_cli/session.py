@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 OUTPUTS = ("text", "json", "yaml", "names")
 TIMES = ("local", "iso", "age")
 DEFAULT_MAX = 50
+_ORG = re.compile(r"[a-z][-a-z0-9]*")
 _SIGN_IN = "run 'moorage profile login'"
 
 
@@ -74,12 +76,12 @@ class Session:
         """The organisation that is meant.
 
         Raises:
-            Misused: none is named.
+            Misused: none is named, or what is named cannot be one.
         """
         org = self.settings.org
         if org is None:
             raise Misused("no organisation is named", f"add --org ORG, set MOORAGE_ORG, or {_SIGN_IN}")
-        return org
+        return parse_org(org)
 
     @property
     def endpoint(self) -> str:
@@ -111,7 +113,7 @@ class Session:
             raise NotLoggedIn(
                 f"the key of profile {name!r} is for another registry", "set MOORAGE_TOKEN for this one"
             )
-        kept = self.secrets.get(name)
+        kept = self.secrets.get(name, settings.profile.endpoint)
         if kept is None:
             raise NotLoggedIn(f"profile {name!r} has no key", f"run 'moorage profile login {name}'")
         return parse_credential(kept)
@@ -188,10 +190,11 @@ class Session:
         """Tell the person something, in one line on stderr."""
         self.note_plainly(f"moorage: {text}")
 
-    def note_plainly(self, text: str) -> None:
-        """Write a line to stderr as it is, but for control characters."""
+    def note_plainly(self, text: str, *, lines: bool = False) -> None:
+        """Write a line to stderr as it is, but for control characters; with ``lines`` there are several."""
         # What draws bars there has put something in its place, by which the line comes to stand above them.
-        sys.stderr.write(f"{printable(text)}\n")
+        for line in text.splitlines() if lines else (text,):
+            sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()
 
     def warn(self, text: str) -> None:
@@ -251,6 +254,20 @@ def is_terminal(stream: Any) -> bool:
         return False
 
 
+def parse_org(text: str) -> str:
+    """``text``, if it can be the name of an organisation.
+
+    Raises:
+        Misused: it cannot.
+    """
+    if not _ORG.fullmatch(text):
+        raise Misused(
+            f"{text!r} cannot be the name of an organisation",
+            "take lower-case letters, digits and hyphens, a letter first",
+        )
+    return text
+
+
 def parse_credential(text: str) -> str:
     """A key or token without the white space around it.
 
@@ -282,7 +299,10 @@ _COMMON = (
     _common("--endpoint", metavar="URL", help="The address of the registry ($MOORAGE_ENDPOINT)."),
     _common("--token", metavar="KEY", help="A key or bearer token; better in $MOORAGE_TOKEN."),
     _common(
-        "--insecure", "-k", is_flag=True, help="Accept plain HTTP and certificates that cannot be verified."
+        "--insecure/--no-insecure",
+        "-k",
+        is_flag=True,
+        help="Accept plain HTTP and certificates that cannot be verified.",
     ),
     _common("--output", "-o", type=click.Choice(OUTPUTS), help="How to write results (text)."),
     _common("--ts", type=click.Choice(TIMES), help="How to write times in text (local)."),

@@ -26,6 +26,15 @@ class Settings:
         return self.profile is not None and self.profile.endpoint == self.endpoint
 
 
+def _accepts_insecure(flag: Any, written: str | None, profile: Profile | None) -> bool:
+    """What the flag says, else what the profile accepts of its own registry: that is for no other one."""
+    if flag is not None:
+        return bool(flag)
+    if profile is None or written is None or not profile.insecure:
+        return False
+    return parse_endpoint(written, insecure=True) == profile.endpoint
+
+
 def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], profiles: Profiles) -> Settings:
     """The settings that flags, variables and profiles give together. An empty variable is not set.
 
@@ -39,8 +48,8 @@ def resolve(flags: Mapping[str, Any], environment: Mapping[str, str], profiles: 
 
     named = first("profile") or profiles.default
     profile = profiles.find(named) if named else None
-    insecure = bool(flags.get("insecure")) or (profile is not None and profile.insecure)
     written = first("endpoint") or (profile.endpoint if profile else None)
+    insecure = _accepts_insecure(flags.get("insecure"), written, profile)
     return Settings(
         profile=profile,
         endpoint=parse_endpoint(written, insecure=insecure) if written else None,

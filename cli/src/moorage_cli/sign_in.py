@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from moorage_cli.endpoints import parse_endpoint
-from moorage_cli.errors import CliError, Misused, NotFound
+from moorage_cli.errors import CliError, Misused, NotFound, NotLoggedIn
 from moorage_cli.profiles import Profile
-from moorage_cli.session import Session, is_terminal, parse_credential
+from moorage_cli.session import Session, is_terminal, parse_credential, parse_org
 
 if TYPE_CHECKING:
     from moorage_cli.secret_store import Place
@@ -42,14 +42,15 @@ def local_login(state: Path) -> Login:
     file = state / "credentials.json" if state.is_dir() or state.suffix != ".json" else state
     document = read_document(file)
     if not document:
-        raise NotFound(
-            f"there is no {file}", "start the local cloud with 'make run', or name its state folder"
-        )
+        hint = "start the local cloud with 'make run', or name its state folder"
+        if len(state.parts) == 1 and not state.exists():
+            hint += f"; a profile is named before the flag: 'moorage profile login {state} --local'"
+        raise NotFound(f"there is no {file}", hint)
     try:
         endpoint, org, key = (str(document[name]) for name in ("endpoint", "org", "password"))
     except KeyError as error:
         raise CliError(f"{file} does not say {error}", "start the local cloud anew") from error
-    return Login(parse_endpoint(endpoint), org, parse_credential(key))
+    return Login(parse_endpoint(endpoint), parse_org(org), parse_credential(key))
 
 
 def asked_login(session: Session, key: str | None, *, key_stdin: bool) -> Login:
@@ -57,7 +58,7 @@ def asked_login(session: Session, key: str | None, *, key_stdin: bool) -> Login:
 
     Raises:
         Misused: something is missing, and there is nobody to ask.
-        NotLoggedIn: what was given as the key can be none.
+        NotLoggedIn: what was given as the key can be none, or is a token.
     """
     flags, settings = session.flags, session.settings
     known = settings.profile
@@ -69,7 +70,19 @@ def asked_login(session: Session, key: str | None, *, key_stdin: bool) -> Login:
         key = sys.stdin.read(_KEY_MAX)
     elif key is None:
         key = settings.token or _ask("Key", "--key-stdin", hidden=True)
-    return Login(endpoint, org, parse_credential(key))
+    return Login(endpoint, parse_org(org), _parsed_key(key))
+
+
+def _parsed_key(text: str) -> str:
+    from moorage_cli.credential_helper_keys import is_token  # noqa: PLC0415
+
+    key = parse_credential(text)
+    if is_token(key):
+        raise NotLoggedIn(
+            "a profile keeps a key, and this is a bearer token that is over in minutes",
+            "make a key with 'moorage serviceaccount add-key', or use the token in MOORAGE_TOKEN",
+        )
+    return key
 
 
 def sign_in(session: Session, name: str, login: Login, *, insecure: bool, default: bool) -> Place:
@@ -80,7 +93,7 @@ def sign_in(session: Session, name: str, login: Login, *, insecure: bool, defaul
     """
     check(session, login, insecure=insecure)
     profile = Profile(name, login.endpoint, login.org, insecure)
-    place = session.secrets.put(name, login.key)
+    place = session.secrets.put(name, login.key, login.endpoint)
     session.profile_file.change(lambda profiles: profiles.put(profile, default=default))
     return place
 
@@ -92,10 +105,9 @@ def check(session: Session, login: Login, *, insecure: bool) -> None:
         CliError: it refuses, is not reached, or is no registry.
     """
     from moorage_cli.api import quoted, require_object  # noqa: PLC0415
-    from moorage_cli.nouns import checked_name  # noqa: PLC0415
 
     api = session.connect(login.endpoint, login.key, insecure=insecure)
-    org: dict[str, Any] = require_object(api.get(f"/org/{quoted(checked_name(login.org))}"), login.endpoint)
+    org: dict[str, Any] = require_object(api.get(f"/org/{quoted(login.org)}"), login.endpoint)
     if org.get("kind") != "org":
         require_object(None, login.endpoint)
 

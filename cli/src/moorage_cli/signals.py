@@ -11,7 +11,7 @@ from types import FrameType
 # A shell says so of what a signal has ended.
 _FROM_SIGNAL = 128
 # Windows has no SIGHUP.
-_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Terminated(BaseException):
@@ -34,7 +34,7 @@ def ending_signals() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    heard = {each: signal.getsignal(each) for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL}
+    heard = {each: signal.getsignal(each) for each in ENDING if signal.getsignal(each) is signal.SIG_DFL}
 
     def end(number: int, _: FrameType | None) -> None:
         # Tidying up is not to be ended halfway.
@@ -46,7 +46,8 @@ def ending_signals() -> Iterator[None]:
     for each in heard:
         signal.signal(each, end)
     try:
-        yield
+        with contextlib.suppress(Terminated):
+            yield
     except Exception as error:
         # After SIGHUP, there is no terminal any more that a last line could be written to.
         if came:
@@ -55,3 +56,5 @@ def ending_signals() -> Iterator[None]:
     finally:
         for each, before in heard.items():
             signal.signal(each, before)
+    if came:
+        raise Terminated(came[0])

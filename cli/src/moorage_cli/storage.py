@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from moorage_cli.errors import CliError
 
 _PRIVATE_FOLDER = 0o700
 _OTHERS = 0o077
+_WRITABLE_BY_OTHERS = 0o022
+_ABANDONED = 3600.0
 
 
 def config_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -52,25 +56,59 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         CliError: it cannot be written; what was there before is still there.
     """
+    try:
+        replace_file(path, f"{json.dumps(document, indent=2)}\n".encode())
+    except OSError as error:
+        raise CliError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def replace_file(path: Path, content: bytes, prepare: Callable[[Path], None] | None = None) -> None:
+    """Put ``content`` in place of a file, at once or not at all. A draft of mode 0600 beside it has it first,
+    which ``prepare`` may change; it goes whatever happens, or with the next call if it could not.
+    """
     import tempfile  # noqa: PLC0415 - it brings compression along, and most commands write nothing
 
+    path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    prefix = f".{path.name}.moorage-"
+    _sweep(path.parent, prefix)
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=path.parent)
+    draft = Path(name)
     try:
-        path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        # mkstemp makes files of mode 0600.
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise CliError(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except OSError as error:
+        if prepare is not None:
+            prepare(draft)
+        draft.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
-            Path(draft).unlink()
-        raise CliError(f"{path} cannot be written: {error.strerror}") from error
+            draft.unlink()
+        raise
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove what commands that were killed have left; what is young may still be written."""
+    for draft in folder.glob(f"{glob.escape(prefix)}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _ABANDONED:
+                draft.unlink()
+
+
+def require_private(folder: Path) -> None:
+    """Nothing, if nobody but its owner can change what is in a folder of settings.
+
+    Raises:
+        CliError: others can, and so might have keys sent elsewhere.
+    """
+    if sys.platform == "win32":
+        return
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return
+    if mode & _WRITABLE_BY_OTHERS:
+        raise CliError(f"{folder} can be changed by others", f"run 'chmod go-w {folder}'")
 
 
 def open_to_others(path: Path) -> bool:

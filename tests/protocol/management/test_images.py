@@ -10,6 +10,7 @@ import pytest
 from moorage.domain.digests import Digest
 from moorage.domain.manifests import OCI_MANIFEST
 from moorage.domain.names import Repository
+from tests.contract.samples import put_manifest
 from tests.protocol.management.world import Management, next_of
 from tests.protocol.sample import image
 
@@ -196,7 +197,7 @@ def test_manifest_with_a_number_beyond_all_numbers_is_shown(management: Manageme
     record = table.find_manifest(repository, Digest.parse(shown["digest"]))
     assert record is not None
     body = b'{"schemaVersion": 2, "ratio": 1e999, "half": 0.5, "lists": [-1e999]}'
-    table.put_manifest(repository, replace(record, body=body), uses=[], referrer=None)
+    put_manifest(table, repository, replace(record, body=body), uses=[], referrer=None)
     shown = management.ok(ADMIN, "GET", f"{IMAGES}/app:v1")
     assert shown["manifest"] == {"schemaVersion": 2, "ratio": "1e999", "half": 0.5, "lists": ["-1e999"]}
 

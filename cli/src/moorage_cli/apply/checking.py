@@ -45,7 +45,8 @@ class Planned:
 
 
 class Checks:
-    """Checks resources against a registry, and collects what is wrong in ``problems``.
+    """Checks resources against what a registry has and says of itself, and collects what is wrong in
+    ``problems``.
 
     ``overwrite`` says that a version in a file does not count.
     """
@@ -55,6 +56,19 @@ class Checks:
         self._session = session
         self._overwrite = overwrite
         self._policies = PolicyChecks(session)
+        self._described: Shapes | None = None
+
+    @property
+    def shapes(self) -> Shapes:
+        """What the registry says of its requests.
+
+        Raises:
+            CliError: the registry is not reached.
+        """
+        if self._described is None:
+            document = self._session.anonymous_api.get("/discovery/openapi.json", anonymous=True)
+            self._described = Shapes(document if isinstance(document, dict) else {})
+        return self._described
 
     def plan(self, items: Sequence[Item]) -> list[Planned]:
         """What is to be done, in the order in which it has to be; of what is wrong, nothing.
@@ -62,8 +76,7 @@ class Checks:
         Raises:
             CliError: the registry is not reached, or the key is not valid.
         """
-        document = self._session.anonymous_api.get("/discovery/openapi.json", anonymous=True)
-        shapes = Shapes(document if isinstance(document, dict) else {})
+        shapes = self.shapes
         order = list(KINDS)
         planned: list[Planned] = []
         made = {item.path for item in items}
@@ -74,7 +87,7 @@ class Checks:
             except (NotLoggedIn, Unreachable):
                 raise
             except CliError as error:
-                self.problems.append(_about(item, error))
+                self.problems.append(about(item, error))
             else:
                 planned.append(found)
         return planned
@@ -175,7 +188,8 @@ def find(session: Session, item: Item) -> Json | None:
         return None
 
 
-def _about(item: Item, error: CliError) -> CliError:
+def about(item: Item, error: CliError) -> CliError:
+    """``error`` with the resource that it is about."""
     # What the registry refuses for its form is wrong in the file.
     kind = Misused if error.status == HTTPStatus.BAD_REQUEST else type(error)
     return kind(f"{item.title}: {error.message}", error.hint)

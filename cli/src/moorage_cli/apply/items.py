@@ -54,6 +54,11 @@ class Item:
         return f"{self.place}: {self.kind.noun.kind} {self.name}"
 
 
+def put_path(session: Session, item: Item) -> str:
+    """Where ``item`` is put: by its own path a resource is only replaced, by that of its kind also made."""
+    return item.path if item.kind.standing else item.kind.noun.collection_path(session, item.scope)
+
+
 def read_items(session: Session, sources: Sequence[str]) -> tuple[list[Item], list[CliError]]:
     """The resources in files, in folders (their files that end in .yaml, .yml or .json, by name) and, for
     ``-``, on standard input; and what is wrong with some of them.

@@ -44,6 +44,11 @@ class Shapes:
         """
         return frozenset(self._body(path)["properties"])
 
+    def takes(self, path: str, parameter: str) -> bool:
+        """Whether a PUT to ``path`` has a parameter of that name in its query."""
+        parameters = self._document.get("paths", {}).get(path, {}).get("put", {}).get("parameters", ())
+        return any(each.get("in") == "query" and each.get("name") == parameter for each in parameters)
+
     def problems(self, path: str, body: Json) -> list[str]:
         """What is wrong with such a body, at most a few.
 

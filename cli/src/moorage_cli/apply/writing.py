@@ -10,7 +10,7 @@ import click
 
 from moorage_cli.apply.checking import Outcome, Planned, find
 from moorage_cli.apply.comparing import difference
-from moorage_cli.apply.items import Item
+from moorage_cli.apply.items import Item, put_path
 from moorage_cli.errors import CliError, NotFound, NotLoggedIn, Unreachable, printable, together
 from moorage_cli.nouns import Json
 from moorage_cli.session import Session
@@ -135,10 +135,7 @@ def _put(session: Session, planned: Planned) -> tuple[Outcome, Json]:
     from moorage_cli.answers import json_of  # noqa: PLC0415 - help does without
     from moorage_cli.api import require_object  # noqa: PLC0415
 
-    item = planned.item
-    # Under its own path a resource is only replaced, under that of its kind also made.
-    path = item.path if item.kind.standing else item.kind.noun.collection_path(session, item.scope)
-    response = session.api.send("PUT", path, planned.body)
+    response = session.api.send("PUT", put_path(session, planned.item), planned.body)
     answer = require_object(json_of(response, session.endpoint), session.endpoint)
     if response.status_code == HTTPStatus.CREATED:
         return Outcome.CREATED, answer

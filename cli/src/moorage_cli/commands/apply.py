@@ -37,18 +37,20 @@ def _sources(command: Command) -> Command:
 def apply(session: Session, sources: tuple[str, ...], *, dry_run: bool, overwrite: bool) -> None:
     """Make and change resources as JSON and YAML files say.
 
-    Files may be what 'get -o yaml' gave. All are read and checked first, and if anything is wrong, everything
-    that is wrong is said and nothing is written. Then each resource becomes what its file says, with a line
-    'created LINK', 'updated LINK' or 'unchanged LINK': fields that it does not name become what they are by
-    default. If the registry refuses one in spite of the checks, the others are written all the same.
-    Organisations, users and images have to be there; of images, only tags are written.
+    Files may be what 'get -o yaml' gave. All are read and checked first, in the end by the registry itself,
+    and if anything is wrong, that is said and nothing is written. Then each resource becomes what its file
+    says, with a line 'created LINK', 'updated LINK' or 'unchanged LINK': fields that it does not name become
+    what they are by default. If the registry refuses one in spite of the checks, the others are written all
+    the same. Organisations, users and images have to be there; of images, only tags are written.
     """
-    from moorage_cli.apply import checking, writing  # noqa: PLC0415 - help does without
+    from moorage_cli.apply import checking, rehearsing, writing  # noqa: PLC0415 - help does without
 
     items = _read(session, sources)
     checks = checking.Checks(session, overwrite=overwrite)
     plan = checks.plan(items)
     _refuse(session, checks.problems, len(items))
+    refused = rehearsing.refusals(session, plan, checks.shapes)
+    _refuse(session, [checking.about(*each) for each in refused], len(items))
     if dry_run:
         writing.show_plan(session, plan)
     else:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 
 import click
 
-from moorage_cli.errors import Misused
+from moorage_cli.errors import Misused, NotARegistry
 from moorage_cli.image_names import image_reference
 from moorage_cli.kinds import IMAGE, JOB
 from moorage_cli.nouns import Json
 from moorage_cli.session import Session, common_options, pass_session
+
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def copy(  # noqa: PLR0913 - one per flag
     It takes the permission pull on the image and create at the destination. What is copied is what the tag
     names now. When waiting is interrupted, the copy goes on.
     """  # noqa: D301 - lets click keep lines as they are
-    from moorage_cli.api import link_of, require_object  # noqa: PLC0415 - help does without
+    from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
     from moorage_cli.waiting import wait_for  # noqa: PLC0415
 
     wish = _Wish(to_org, to_profile, to_name, all_tags, tag_pattern, no_referrers, replace_tag)
@@ -92,11 +95,23 @@ def copy(  # noqa: PLR0913 - one per flag
     body = _body(session, ref, wish)
     headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
     job = require_object(session.api.call("POST", f"{path}/-copy", body, headers=headers), session.endpoint)
-    place = link_of(job) or JOB.path(session, str(job.get("id", "")), {})
+    place = JOB.path(session, _job_id(session, job), {})
     if no_wait:
         session.show(job, JOB.columns)
         return
     _tell(session, wait_for(session, place, job))
+
+
+def _job_id(session: Session, job: Json) -> str:
+    """Where the job is follows from its id: a link could lead anywhere.
+
+    Raises:
+        NotARegistry: there is none.
+    """
+    identity = job.get("id")
+    if not isinstance(identity, str) or not _ID.fullmatch(identity):
+        raise NotARegistry(f"{session.endpoint} answers without a job", "check --endpoint")
+    return identity
 
 
 def _body(session: Session, ref: str, wish: _Wish) -> Json:

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 import click
 
+from moorage_cli.endpoints import host_of
 from moorage_cli.errors import CliError, Misused, NotFound, NotLoggedIn
 from moorage_cli.session import Session, common_options, pass_session
 
 if TYPE_CHECKING:
     from moorage_cli.docker_config import LoginFile
+    from moorage_cli.docker_hosts import DockerHost
 
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _registry = click.option(
@@ -47,7 +49,7 @@ def docker_login(session: Session, registry: str | None, config: Path | None, *,
     from moorage_cli.docker_hosts import DockerHostFile  # noqa: PLC0415
 
     _check_access(session)
-    host = _parsed_host(registry) if registry is not None else _announced_host(session)
+    host = _parsed_host(registry) if registry is not None else _own_host(session, _announced_host(session))
     files = read_all(login_files(os.environ, config))
     for file in files:
         file.put_helper(host, session.org)
@@ -63,6 +65,7 @@ def docker_login(session: Session, registry: str | None, config: Path | None, *,
         file.write()
     if not ignore_output:
         _tell(session, host, profile, files)
+        _tell_before(session, before, profile)
 
 
 @click.command("docker-logout")
@@ -76,14 +79,15 @@ def docker_logout(
 ) -> None:
     """Undo docker-login: docker, podman, skopeo and crane have no login at the registry any more.
 
-    Without --registry that is so for the hosts at which the profile has logged in. Nothing is asked of the
-    registry, and the profile keeps its key.
+    Without --registry that is so for the hosts at which the profile has logged in; what other profiles have
+    there stays. Nothing is asked of the registry, and the profile keeps its key.
     """
     from moorage_cli.credential_helper_keys import CredentialKeys, CredentialsNotFound  # noqa: PLC0415
     from moorage_cli.docker_config import login_files, read_all  # noqa: PLC0415
 
-    hosts = [_parsed_host(registry)] if registry is not None else _hosts_of(session)
+    named = _parsed_host(registry) if registry is not None else None
     files = read_all(login_files(os.environ, config))
+    hosts = [named] if named else _given_up(session, _hosts_of(session), quiet=ignore_output)
     for host in hosts:
         for file in files:
             file.take_helper(host)
@@ -106,14 +110,13 @@ def _check_access(session: Session) -> None:
     """Ask for the organisation, so that it is now that a wrong key is noticed."""
     from moorage_cli.api import quoted, require_object  # noqa: PLC0415
     from moorage_cli.credential_helper_keys import is_token  # noqa: PLC0415
-    from moorage_cli.nouns import checked_name  # noqa: PLC0415
 
     if is_token(session.credential):
         raise NotLoggedIn(
             "docker needs a key, and this is a bearer token that is soon over",
             "set MOORAGE_TOKEN to a key, or run 'moorage profile login'",
         )
-    org = require_object(session.api.get(f"/org/{quoted(checked_name(session.org))}"), session.endpoint)
+    org = require_object(session.api.get(f"/org/{quoted(session.org)}"), session.endpoint)
     if org.get("kind") != "org":
         require_object(None, session.endpoint)
 
@@ -128,6 +131,50 @@ def _announced_host(session: Session) -> str:
     if not isinstance(announced, str):
         raise CliError(f"{session.endpoint} does not say where its images are", "add --registry HOST")
     return _parsed_host(announced.replace("{org}", session.org))
+
+
+def _own_host(session: Session, announced: str) -> str:
+    """``announced``, if it is plainly a host of this registry: logins at others are not its to replace.
+
+    Raises:
+        Misused: it may be anybody's.
+    """
+    if not belongs_to(announced, host_of(session.endpoint), session.org):
+        raise Misused(
+            f"{session.endpoint} says that its images are at {announced}, which may be another registry's",
+            f"add --registry {announced} if that is right",
+        )
+    return announced
+
+
+def belongs_to(announced: str, own: str, org: str) -> bool:
+    """Whether the host ``announced`` is ``own`` itself, or ``ORG.DOMAIN`` where ``own`` is ``DOMAIN`` or a
+    host in it; a top-level domain is nobody's.
+    """
+    if announced == own:
+        return True
+    domain = announced.removeprefix(f"{org}.")
+    if domain == announced:
+        return False
+    return own == domain or ("." in domain and own.endswith(f".{domain}"))
+
+
+def _given_up(session: Session, hosts: list[str], *, quiet: bool) -> list[str]:
+    """Take the profile's logins away where others have one, too; the hosts where it is the only one."""
+    from moorage_cli.docker_hosts import DockerHostFile  # noqa: PLC0415
+
+    name = _profile(session)
+    file = DockerHostFile(session.profile_file.folder)
+    alone: list[str] = []
+    for host in hosts:
+        others = [each for each in file.load().by_host[host].profiles if each != name]
+        if name is None or not others:
+            alone.append(host)
+            continue
+        file.change(lambda known, at=host: known.logged_out(at, name))  # type: ignore[misc]
+        if not quiet:
+            session.note(f"{host} is still answered for, with the key of profile {others[0]!r}")
+    return alone
 
 
 def _parsed_host(text: str) -> str:
@@ -160,6 +207,17 @@ def _hosts_of(session: Session) -> list[str]:
     if not own:
         raise NotFound(f"there is no login of docker at {endpoint}", "name it with --registry HOST")
     return sorted(own)
+
+
+def _tell_before(session: Session, before: DockerHost | None, profile: str | None) -> None:
+    """Whose key was used so far, if it was another's."""
+    if before is None or before.endpoint != session.endpoint or profile is None:
+        return
+    former = next(iter(before.profiles), None)
+    if former not in {None, profile}:
+        session.note(
+            f"so far it was the key of profile {former!r}; it still is where its organisation is asked about"
+        )
 
 
 def _tell(session: Session, host: str, profile: str | None, files: list[LoginFile]) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4
 _SIZE = re.compile(r"([0-9]{1,12})([KMG]?)(?:i?B)?", re.IGNORECASE)
+# Slower than this, nobody pushes images that take longer than a token lives.
+_SLOW = 1_000_000
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _LEAST_PART, _LARGEST_PART = 5 * 1024**2, 5 * 1024**3
 
@@ -68,7 +70,8 @@ def push(
     *,
     no_compress: bool,
 ) -> None:
-    """Push an image, sending nothing that is there. A push that broke off goes on where it was.
+    """Push an image, sending nothing that is there. After a break, the same push sends what is missing:
+    layers that have not arrived whole, and of those that come in parts the parts.
 
     SOURCE is the folder of an OCI layout, an archive of one or of docker save (gzip or not), or an image of a
     running engine:
@@ -97,7 +100,7 @@ def push(
             scratch,
             not no_compress,
             parallel,
-            lambda digest, size, doing: shown.bar(digest, size, doing).advance,
+            shown.bar,
             threading.Event(),
         )
         image = read_image(found, platform, packing)
@@ -118,17 +121,36 @@ def _push(
 
     tokens = Tokens(session.anonymous_api, session.credential, target.repository)
     repository = Repository(session.anonymous_api, tokens, target.repository)
+    _tell_of_end(session, tokens.seconds_left, sum(blob.size for blob in image.blobs.values()))
     store = _store(session)
+
+    def left(kept: int, size: int) -> None:
+        shown.clear()
+        session.note(_left(kept, size))
+
     with Unfinished(session.profile_file.folder, session.endpoint, target.repository) as unfinished:
-        pushing = Pushing(repository, store, unfinished, shown, parallel, part_size)
+        pushing = Pushing(repository, store, unfinished, shown, parallel, part_size, left)
         try:
             return pushing.push(image, target.tag)
-        except KeyboardInterrupt:
-            shown.clear()
-            session.note("what was sent stays there; the same command goes on from it")
-            raise
         finally:
             store.stop()
+
+
+def _tell_of_end(session: Session, seconds: float | None, size: int) -> None:
+    """Say beforehand that a token may end before the push does."""
+    if seconds is not None and size > seconds * _SLOW:
+        session.note(
+            f"the token that was given ends in {max(seconds, 0) / 60:.0f} min, and a push that takes longer"
+            " breaks off; with a key it does not: run 'moorage profile login'"
+        )
+
+
+def _left(kept: int, size: int) -> str:
+    if not kept:
+        return (
+            f"nothing of {_megabytes(size)} has arrived whole; --part-size 64M keeps parts of layers as well"
+        )
+    return f"{_megabytes(kept)} of {_megabytes(size)} are there; the same command sends the rest"
 
 
 def _store(session: Session) -> Store:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import click
 
 from moorage_cli.kinds import JOB
@@ -14,7 +16,6 @@ _STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 job = noun_group(JOB, "Copies of images, while they are made and for 30 days.", ())
 
 
-@job.add_command
 @noun_command(JOB, "get", "Show jobs, the newest first: all, or those that are named.")
 @click.argument("refs", nargs=-1, metavar="[ID]...")
 @click.option("--state", type=click.Choice(_STATES), help="Only jobs of this state.")
@@ -41,6 +42,13 @@ def _get(session: Session, refs: tuple[str, ...], state: str | None) -> None:
             session.show_list(JOB.kind, named, JOB.columns)
     if len(refs) == 1:
         session.show(named[0], JOB.columns)
+
+
+job.add_command(_get)
+# Some look for a list under this name.
+_LIST = copy.copy(_get)
+_LIST.hidden = True
+job.add_command(_LIST, "list")
 
 
 @job.add_command

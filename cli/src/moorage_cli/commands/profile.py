@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from moorage_cli.errors import CliError, Misused, NotFound
+from moorage_cli.errors import CliError, Misused, NotFound, NotLoggedIn
 from moorage_cli.output import Column
 from moorage_cli.profiles import Profile, Profiles, parse_profile_name
-from moorage_cli.session import Session, common_options, pass_session
+from moorage_cli.session import Session, common_options, parse_org, pass_session
 
 DEFAULT_NAME = "default"
 LOCAL_NAME = "local"
@@ -20,7 +20,11 @@ COLUMNS = (
     Column("NAME", "name", whole=True),
     Column("DEFAULT", lambda profile: "*" if profile["default"] else ""),
     Column("ORG", "org", whole=True),
-    Column("ENDPOINT", "endpoint", whole=True),
+    Column(
+        "ENDPOINT",
+        lambda profile: profile["endpoint"] + (" (insecure)" if profile.get("insecure") else ""),
+        whole=True,
+    ),
 )
 
 
@@ -64,17 +68,21 @@ def login(
     chosen = parse_profile_name(
         name or session.flags.get("profile") or (LOCAL_NAME if local else DEFAULT_NAME)
     )
-    asking = _as_new(session, chosen)
-    insecure = asking.settings.insecure
+    # What was accepted of the registry before is not taken for granted with another key.
+    insecure = bool(session.flags.get("insecure"))
+    asking = _as_new(session.other(insecure=insecure), chosen)
     if local is None:
         found = sign_in.asked_login(asking, key, key_stdin=key_stdin)
     else:
         found = sign_in.local_login(Path(local))
         if session.flags.get("org"):
-            found = sign_in.Login(found.endpoint, session.flags["org"], found.key)
+            found = sign_in.Login(found.endpoint, parse_org(session.flags["org"]), found.key)
+    before = session.profile_file.load().by_name.get(chosen)
     place = sign_in.sign_in(session, chosen, found, insecure=insecure, default=default)
     where = "the system's keyring" if place.value == "keyring" else "a file that only you can read"
     session.note(f"signed in to {found.org} at {found.endpoint} as profile {chosen!r}; the key is in {where}")
+    if before is not None and before.endpoint != found.endpoint:
+        session.note(f"so far, the profile {chosen!r} was for {before.org} at {before.endpoint}")
 
 
 def _as_new(session: Session, name: str) -> Session:
@@ -121,16 +129,30 @@ def update(session: Session, name: str, *, default: bool) -> None:
     from moorage_cli.endpoints import parse_endpoint  # noqa: PLC0415
 
     old = session.profile_file.load().find(name)
-    insecure = old.insecure or bool(session.flags.get("insecure"))
+    insecure = _accepted(session, old)
     endpoint = parse_endpoint(session.flags.get("endpoint") or old.endpoint, insecure=insecure)
-    changed = Profile(name, endpoint, session.flags.get("org") or old.org, insecure)
+    changed = Profile(name, endpoint, parse_org(session.flags.get("org") or old.org), insecure)
     if changed == old and not default:
-        raise Misused("nothing is named that should change", "add --org, --endpoint or --default")
+        raise Misused(
+            "nothing is named that should change",
+            "add --org, --endpoint, --insecure, --no-insecure or --default",
+        )
     if changed.endpoint != old.endpoint:
         session.secrets.delete(name)
         session.note(f"profile {name!r} has no key any more; run 'moorage profile login {name}'")
     profiles = session.profile_file.change(lambda now: now.put(changed, default=default))
     session.show(_shown(profiles, changed), COLUMNS)
+
+
+def _accepted(session: Session, old: Profile) -> bool:
+    """Whether the changed profile is insecure: as the flag says, else as before if the registry stays."""
+    from moorage_cli.endpoints import parse_endpoint  # noqa: PLC0415
+
+    flag: bool | None = session.flags.get("insecure")
+    written = session.flags.get("endpoint")
+    if flag is not None or written is None:
+        return old.insecure if flag is None else flag
+    return old.insecure and parse_endpoint(written, insecure=True) == old.endpoint
 
 
 @profile.command("set-default")
@@ -175,6 +197,13 @@ def token(session: Session, scopes: tuple[str, ...]) -> None:
     \b
     curl -H "Authorization: Bearer $(moorage profile token)" https://HOST/org/ORG
     """  # noqa: D301 - lets click keep lines as they are
+    from moorage_cli.credential_helper_keys import is_token  # noqa: PLC0415 - help does without
+
+    if is_token(session.credential):
+        raise NotLoggedIn(
+            "a token is made with a key, and MOORAGE_TOKEN is a bearer token already",
+            "use it as it is, or set MOORAGE_TOKEN to a key",
+        )
     answer = session.anonymous_api.get(
         "/token", params={"scope": list(scopes)} if scopes else None, auth=("<token>", session.credential)
     )

@@ -28,6 +28,7 @@ _FIRST_WAIT = 0.5
 _POLL_SECONDS = 2.0
 # As long as one invocation may take to verify a blob, and some more.
 _VERIFIED_WITHIN = 20 * 60
+_CHECK = "check the proxies in between"
 # Addresses live for an hour.
 _ADDRESS_SECONDS = 50 * 60
 
@@ -89,6 +90,8 @@ class BlobUpload:
         """How many bytes were sent and stored in this run."""
         self.was_there = True
         """Whether nothing of it had to be sent."""
+        self._linked = False
+        self._stored_bytes = 0
         self._way = way
         self._bar = bar
         self._lock = threading.Lock()
@@ -97,6 +100,13 @@ class BlobUpload:
         self._pieces: dict[int, Piece] = {}
         self._asked = 0.0
         self._left = 0
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of it another push of the same command would not send again."""
+        if self._linked:
+            return self.blob.size
+        return self._stored_bytes if self._way.unfinished.find(self.blob.digest) else 0
 
     def start(self) -> None:
         """Find out what is missing, and have it sent.
@@ -109,15 +119,17 @@ class BlobUpload:
         if upload is None:
             upload = self._way.repository.begin(self.blob.digest, self.blob.size, self._part_size())
             if upload is None:
-                self._bar.end("there")
+                self._end("there")
                 return
             self._way.unfinished.keep(self.blob.digest, self.blob.size, upload.id)
         self._take(upload)
         if upload.state != "open":
+            self._stored_bytes = self.blob.size
             self._settle(upload)
             return
         missing = [piece for piece in upload.pieces if piece.url is not None]
-        self._bar.advance(self.blob.size - sum(piece.size for piece in missing))
+        self._stored_bytes = self.blob.size - sum(piece.size for piece in missing)
+        self._bar.advance(self._stored_bytes)
         self._left = len(missing)
         if not missing:
             self._finish()
@@ -163,19 +175,16 @@ class BlobUpload:
         """
         renewed = 0
         said = ""
+        verdict = _Verdict.AGAIN
         for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._wait_before(attempt, verdict)
             piece = self._piece(number)
             if piece is None:
                 self._stored()
                 return
             self.was_there = False
-            try:
-                answer = self._put(piece)
-            except Broken as broken:
-                verdict, said = _Verdict.AGAIN, broken.reason
-            else:
-                verdict = _BY_CODE.get(answer.code) or _BY_STATUS.get(answer.status, _Verdict.REFUSED)
-                said = f"it answers {answer.status} {answer.code}".rstrip()
+            verdict, said = self._tried(piece)
             if verdict is _Verdict.STORED:
                 self._stored(piece.size)
                 return
@@ -187,12 +196,24 @@ class BlobUpload:
             if verdict is _Verdict.RENEW:
                 renewed += 1
                 self._renew(number, piece)
-            else:
-                self._bar.say("retrying")
-                self._wait(_FIRST_WAIT * 2**attempt * (1 + random.random()) / 2)  # noqa: S311
-        raise Unreachable(
-            f"the store does not take {self.blob.digest}: {said}", "push it again; it goes on from here"
-        )
+        raise Unreachable(f"the store does not take {self.blob.digest}: {said}", "push it again later")
+
+    def _tried(self, piece: Piece) -> tuple[_Verdict, str]:
+        """What it means that a piece was sent, and how that is said."""
+        try:
+            answer = self._put(piece)
+        except Broken as broken:
+            if broken.final:
+                raise Unreachable(f"the store cannot be reached: {broken.reason}", _CHECK) from broken
+            return _Verdict.AGAIN, broken.reason
+        verdict = _BY_CODE.get(answer.code) or _BY_STATUS.get(answer.status, _Verdict.REFUSED)
+        return verdict, f"it answers {answer.status} {answer.code}".rstrip()
+
+    def _wait_before(self, attempt: int, verdict: _Verdict) -> None:
+        """Leave the store alone for a while, unless it has refused nothing but an address."""
+        if verdict is _Verdict.AGAIN:
+            self._bar.say("retrying")
+            self._wait(_FIRST_WAIT * 2 ** (attempt - 1) * (1 + random.random()) / 2)  # noqa: S311
 
     def _put(self, piece: Piece) -> Answer:
         counted = 0
@@ -236,6 +257,7 @@ class BlobUpload:
     def _stored(self, size: int = 0) -> None:
         with self._lock:
             self.sent += size
+            self._stored_bytes += size
             self._left -= 1
             left = self._left
         if not left:
@@ -264,7 +286,7 @@ class BlobUpload:
             self._wait(_POLL_SECONDS)
             upload = self._way.repository.find(self._upload.id)
         if upload is not None and upload.state == "linked":
-            self._bar.end("done")
+            self._end("done")
             return
         if upload is not None and upload.state == "verifying":
             raise Unreachable(f"{self.blob.digest} is still being verified", "push it again later")
@@ -272,6 +294,11 @@ class BlobUpload:
         if upload is not None and upload.state == "failed":
             raise self._other_content()
         raise CliError(f"the upload of {self.blob.digest} has ended meanwhile", "push it again")
+
+    def _end(self, said: str) -> None:
+        """The repository holds it."""
+        self._linked = True
+        self._bar.end(said)
 
     def _wait(self, seconds: float) -> None:
         if self._way.workers.stopped.wait(seconds):

@@ -24,6 +24,7 @@ from moorage_cli.push.content import PIECE, Content, digest_of, parse_digest
 from moorage_cli.push.image import MAX_MANIFEST, OCI_LAYER, Blob, Image, made_image, parse_object
 from moorage_cli.push.layout import is_called
 from moorage_cli.push.places import Place
+from moorage_cli.push.progress import Bar
 from moorage_cli.push.scratch import Output, Scratch, writing
 from moorage_cli.push.unpacking import GZIP, ZSTD, Damaged, unpacked
 
@@ -33,21 +34,18 @@ _MAX_CONFIG = 16 * 1024 * 1024
 _PACKED = ((GZIP, "+gzip"), (ZSTD, "+zstd"))
 _LEVEL = 6
 
-Advance = Callable[[int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Packing:
     """How layers are made ready: whether compressed, where to, how many at once, and who is told of it.
 
-    ``watch`` is given the name and size of a layer, and what is done with it, and gives what is told how many
-    bytes of it are done.
+    ``watch`` is given the name and size of a layer, and what is done with it, and gives what is told of that.
     """
 
     scratch: Scratch
     compress: bool
     at_once: int
-    watch: Callable[[str, int, str], Advance]
+    watch: Callable[[str, int, str], Bar]
     stopped: threading.Event
 
 
@@ -138,7 +136,7 @@ def _layer(diff: str, content: Content, packing: Packing) -> tuple[str, Blob]:
 
 
 def _compressed(diff: str, content: Content, packing: Packing) -> Blob:
-    advance = packing.watch(diff, content.size, "compressing")
+    bar = packing.watch(diff, content.size, "compressing")
     path = packing.scratch.file()
     plain = _named(diff)
     with writing(path) as output:
@@ -148,19 +146,20 @@ def _compressed(diff: str, content: Content, packing: Packing) -> Blob:
             for piece in _pieces(content, packing.stopped):
                 plain.update(piece)
                 compressing.write(piece)
-                advance(len(piece))
+                bar.advance(len(piece))
     _require(diff, plain)
+    bar.end("done")
     return Blob(packed.digest, Content(output.size, path))
 
 
 def _checked(diff: str, magic: bytes, content: Content, packing: Packing) -> str:
     """The digest of a layer that is compressed already, if it unpacks to what it is called."""
-    advance = packing.watch(diff, content.size, "checking")
+    bar = packing.watch(diff, content.size, "checking")
     plain, whole = _named(diff), hashlib.sha256()
 
     def seen(piece: bytes) -> None:
         whole.update(piece)
-        advance(len(piece))
+        bar.advance(len(piece))
 
     with _Reading(content, packing.stopped, seen) as packed:
         try:
@@ -170,6 +169,7 @@ def _checked(diff: str, magic: bytes, content: Content, packing: Packing) -> str
         except Damaged as error:
             raise Misused(f"the layer {diff} cannot be decompressed", "save it again") from error
     _require(diff, plain)
+    bar.end("done")
     return f"sha256:{whole.hexdigest()}"
 
 

@@ -143,7 +143,8 @@ class Gathering:
         size = descriptor.get("size")
         if content is not None and content.size != size:
             raise Misused(
-                f"{digest} in {self.source} has {content.size} bytes, and not {size!r} as its manifest says",
+                f"{digest} in {self.source} has {content.size} bytes,"
+                f" and not {str(size)[:30]} as its manifest says",
                 "save it again",
             )
         return content

@@ -20,7 +20,7 @@ from moorage_cli.push.image import (
     is_index,
     parse_object,
 )
-from moorage_cli.push.places import Place
+from moorage_cli.push.places import Place, shown
 
 INDEX = "index.json"
 # What the image is called, in full by containerd and docker, else as whoever made the layout likes.
@@ -109,9 +109,8 @@ class Layout:
             return entry, ""
         images = [child for child in held if not _is_attestation(child)]
         if wanted.partial and len(images) == 1:
-            return images[
-                0
-            ], f"only {_platform(images[0])} is there of {_platforms(children)}: pushing that alone"
+            only = f"only {_platform(images[0])} is there of {_platforms(children)}"
+            return images[0], f"{only}: pushing that alone"
         raise Misused(
             f"{self._place} lacks some of {_platforms(children)}",
             f"choose one with --platform: {_platforms(images) or 'it has none'}",
@@ -160,11 +159,11 @@ def _platform(child: Json) -> str:
     if not isinstance(platform, dict):
         return "unknown"
     parts = [platform.get(name) for name in ("os", "architecture", "variant")]
-    return "/".join(str(part) for part in parts if part)
+    return shown("/".join(str(part) for part in parts if part))
 
 
 def _platforms(children: Iterable[Json]) -> str:
-    return ", ".join(_platform(child) for child in children if not _is_attestation(child))
+    return shown(", ".join(_platform(child) for child in children if not _is_attestation(child)))
 
 
 def _is_attestation(child: Json) -> bool:

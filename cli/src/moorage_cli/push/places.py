@@ -106,6 +106,13 @@ class Archive:
     def __str__(self) -> str:
         return str(self._shown)
 
+    def _check(self, member: tarfile.TarInfo, length: int) -> None:
+        # Attributes that follow a header may have changed what it says.
+        if member.size < 0:
+            raise _Impossible
+        if member.isreg() and member.offset_data + member.size > length:
+            raise Misused(f"{self} ends within {shown(member.name)}", _CUT_OFF)
+
     def _read(self) -> dict[str, tarfile.TarInfo]:
         length = self._path.stat().st_size
         members: dict[str, tarfile.TarInfo] = {}
@@ -114,10 +121,7 @@ class Archive:
                 for number, member in enumerate(archive):
                     if number >= _MOST_MEMBERS:
                         raise Misused(f"{self} has more than {_MOST_MEMBERS} files, as no image has")
-                    if member.size < 0:
-                        raise _Impossible
-                    if member.isreg() and member.offset_data + member.size > length:
-                        raise Misused(f"{self} ends within {shown(member.name)}", _CUT_OFF)
+                    self._check(member, length)
                     members[_normal(member.name)] = member
         except (tarfile.TarError, EOFError, ValueError, OverflowError, _Impossible) as error:
             raise Misused(f"{self} is no readable tar archive", _CUT_OFF) from error

@@ -5,15 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from moorage_cli.session import Session, is_terminal
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-_SHORT = 12
-_NARROW = 70
 
 
 class Bar(Protocol):
@@ -44,8 +38,11 @@ class Bars(Protocol):
         ...
 
 
-class _Nothing:
-    def bar(self, digest: str, size: int, said: str) -> _Nothing:  # noqa: ARG002
+class Nothing:
+    """Bars and a bar where nobody looks."""
+
+    def bar(self, digest: str, size: int, said: str) -> Nothing:  # noqa: ARG002
+        """Itself."""
         return self
 
     def clear(self) -> None:
@@ -61,67 +58,14 @@ class _Nothing:
         """Nobody looks."""
 
 
-class _RichBar:
-    def __init__(self, progress: Progress, task: TaskID, size: int) -> None:
-        self._progress = progress
-        self._task = task
-        self._size = size
-
-    def advance(self, count: int) -> None:
-        self._progress.advance(self._task, count)
-
-    def say(self, said: str) -> None:
-        self._progress.update(self._task, said=said)
-
-    def end(self, said: str) -> None:
-        # A bar of nothing would never be full.
-        full = max(self._size, 1)
-        self._progress.update(self._task, total=full, completed=full, said=said)
-
-
-class _RichBars:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def bar(self, digest: str, size: int, said: str) -> _RichBar:
-        short = digest.partition(":")[2][:_SHORT]
-        return _RichBar(self._progress, self._progress.add_task(short, total=size, said=said), size)
-
-    def clear(self) -> None:
-        for task in self._progress.task_ids:
-            self._progress.remove_task(task)
-
-
 @contextlib.contextmanager
 def bars(session: Session) -> Iterator[Bars]:
     """Bars on stderr, if that is a terminal and nobody asked for a line per request."""
     if not is_terminal(sys.stderr) or session.verbose:
-        yield _Nothing()
+        yield Nothing()
         return
-    from rich.console import Console  # noqa: PLC0415 - costs much, and only a terminal needs it
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TransferSpeedColumn,
-    )
-    from rich.table import Column  # noqa: PLC0415
+    # Costs much, and only a terminal needs it.
+    from moorage_cli.push.terminal_bars import terminal_bars  # noqa: PLC0415
 
-    console = Console(stderr=True, no_color=not session.colored(sys.stderr), highlight=False)
-    if not console.is_terminal:
-        yield _Nothing()
-        return
-    columns: list[ProgressColumn] = [
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=None, table_column=Column(ratio=1)),
-    ]
-    if console.width >= _NARROW:
-        columns += [
-            DownloadColumn(table_column=Column(no_wrap=True)),
-            TransferSpeedColumn(table_column=Column(no_wrap=True)),
-        ]
-    columns.append(TextColumn("{task.fields[said]}", table_column=Column(no_wrap=True, width=11)))
-    with Progress(*columns, console=console, expand=True, refresh_per_second=5) as progress:
-        yield _RichBars(progress)
+    with terminal_bars(colored=session.colored(sys.stderr)) as shown:
+        yield shown or Nothing()

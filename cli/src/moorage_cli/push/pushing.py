@@ -14,6 +14,7 @@ from moorage_cli.push.repository import Repository
 from moorage_cli.push.store import Store
 from moorage_cli.push.unfinished import Unfinished
 from moorage_cli.push.workers import Workers
+from moorage_cli.signals import Terminated
 
 # A manifest makes blobs of what was stored for it, but not of any number.
 _MOST_BY_MANIFEST = 100
@@ -32,7 +33,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Pushing:
-    """Pushes images to a repository, ``at_once`` pieces side by side."""
+    """Pushes images to a repository, ``at_once`` pieces side by side. If a push is interrupted, ``left`` is
+    told how many bytes the next one need not send, and how many there are in all.
+    """
 
     repository: Repository
     store: Store
@@ -40,6 +43,7 @@ class Pushing:
     bars: Bars
     at_once: int
     part_size: int | None = None
+    left: Callable[[int, int], None] = lambda kept, size: None  # noqa: ARG005
     clock: Callable[[], float] = time.monotonic
 
     def push(self, image: Image, tag: str) -> Outcome:
@@ -50,8 +54,9 @@ class Pushing:
         """
         started = self.clock()
         uploads = [] if self._is_there(image, tag) else self._send(image, tag)
-        self.unfinished.clear()
-        sent = sum(not upload.was_there for upload in uploads)
+        self.unfinished.forget(*image.blobs)
+        # A blob that was lost on the way is sent twice, and is one.
+        sent = len({upload.blob.digest for upload in uploads if not upload.was_there})
         sent_bytes = sum(upload.sent for upload in uploads)
         return Outcome(sent, len(image.blobs) - sent, sent_bytes, self.clock() - started)
 
@@ -101,5 +106,9 @@ class Pushing:
         uploads = [
             BlobUpload(blob, way, self.bars.bar(blob.digest, blob.size, "waiting")) for blob in largest
         ]
-        workers.run([upload.start for upload in uploads])
+        try:
+            workers.run([upload.start for upload in uploads])
+        except (KeyboardInterrupt, Terminated):
+            self.left(sum(upload.kept for upload in uploads), sum(blob.size for blob in largest))
+            raise
         return uploads

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -30,12 +32,18 @@ class Tokens:
     """
 
     def __init__(
-        self, api: Api, credential: str, repository: str, clock: Callable[[], float] = time.monotonic
+        self,
+        api: Api,
+        credential: str,
+        repository: str,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._credential = credential
         self._scope = f"repository:{repository}:pull,push"
         self._clock = clock
+        self._now = now
         self._lock = threading.Lock()
         self._token = ""
         self._good_until = 0.0
@@ -45,6 +53,18 @@ class Tokens:
         """Whether there can be another one."""
         # Keys have no dots, and JSON web tokens have two.
         return self._credential.count(".") != 2  # noqa: PLR2004
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long there will be a token, if there cannot be another one and this one says when it ends."""
+        if self.renewable:
+            return None
+        claims = self._credential.split(".")[1]
+        try:
+            ends = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
+            return float(ends) - self._now()
+        except (ValueError, TypeError, KeyError):
+            return None
 
     def get(self, refused: str = "") -> str:
         """A token that is good for a while, and another one than was ``refused``.

@@ -7,6 +7,7 @@ import errno
 import itertools
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
@@ -21,11 +22,14 @@ _LOOK_BYTES = 16 * 1024 * 1024
 
 
 class Scratch:
-    """A folder for temporary files that only its owner can read; it is made when the first is wanted."""
+    """A folder for temporary files that only its owner can read; it is made when the first is wanted. Any
+    thread may ask for one.
+    """
 
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._numbers = itertools.count()
+        self._lock = threading.Lock()
 
     def file(self) -> Path:
         """The path of a file that is not there yet.
@@ -33,10 +37,11 @@ class Scratch:
         Raises:
             CliError: there is no room.
         """
-        if self._folder is None:
-            with telling_of_space(Path(tempfile.gettempdir())):
-                self._folder = Path(tempfile.mkdtemp(prefix="moorage-"))
-        return self._folder / str(next(self._numbers))
+        with self._lock:
+            if self._folder is None:
+                with telling_of_space(Path(tempfile.gettempdir())):
+                    self._folder = Path(tempfile.mkdtemp(prefix="moorage-"))
+            return self._folder / str(next(self._numbers))
 
     def __enter__(self) -> Self:
         return self

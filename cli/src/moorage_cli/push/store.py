@@ -19,8 +19,8 @@ from typing import IO
 from urllib.parse import SplitResult, urlsplit
 
 from moorage_cli.errors import CliError, NotARegistry
+from moorage_cli.proxies import Proxy, find_proxy
 from moorage_cli.push.content import Content
-from moorage_cli.push.proxies import Proxy, find_proxy
 
 _CONNECT_SECONDS = 10
 _IDLE_SECONDS = 60
@@ -39,11 +39,12 @@ class Interrupted(Exception):
 
 
 class Broken(Exception):
-    """There was no answer; ``reason`` says why, in a few words."""
+    """There was no answer; ``reason`` says why, in a few words, and ``final`` that it stays so."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,8 @@ class Store:
             connection.connect()
             connection.sock.settimeout(_IDLE_SECONDS)
         except (OSError, http.client.HTTPException) as error:
-            raise Broken(_reason(error)) from error
+            final = isinstance(error, ssl.SSLCertVerificationError)
+            raise Broken(_reason(error), final=final) from error
         return connection
 
     def _made(self, scheme: str, host: str, port: int, proxy: Proxy | None) -> http.client.HTTPConnection:

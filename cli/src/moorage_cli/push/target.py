@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from moorage_cli.errors import Misused
 from moorage_cli.image_names import at_host, is_host
+from moorage_cli.push.places import shown
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -55,12 +56,12 @@ def parse_target(text: str, org: str, host: str) -> Target:
     name, colon, tag = written.partition(":")
     if not _NAME.fullmatch(name) or len(name) > _NAME_MAX:
         raise Misused(
-            f"{name!r} cannot be the name of an image",
+            f"{shown(name)!r} cannot be the name of an image",
             "take lower-case letters and digits, with single dots, hyphens, underscores and slashes between",
         )
     if colon and not _TAG.fullmatch(tag):
         raise Misused(
-            f"{tag!r} cannot be a tag", "take up to 128 letters, digits, dots, hyphens, underscores"
+            f"{shown(tag)!r} cannot be a tag", "take up to 128 letters, digits, dots, hyphens, underscores"
         )
     return Target(org, name, tag or _DEFAULT_TAG)
 

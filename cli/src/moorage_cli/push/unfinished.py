@@ -66,27 +66,22 @@ class Unfinished:
     def keep(self, digest: str, size: int, upload: str, *, stored: bool = False) -> None:
         """Remember the upload of a blob, unless it is so small that this would not pay."""
         if size >= _WORTH_KEEPING:
-            self._change(digest, {"id": upload, "stored": stored})
+            self._change(digest, {"id": upload, "stored": stored, "at": int(time.time())})
 
-    def forget(self, digest: str) -> None:
-        """There is nothing to go on with for this blob."""
-        if digest in self._uploads:
-            self._change(digest, None)
-
-    def clear(self) -> None:
-        """The push has ended: nothing is to be remembered."""
+    def forget(self, *digests: str) -> None:
+        """There is nothing to go on with for these blobs; those of other images stay."""
         with self._lock:
-            self._uploads = {}
-            if self._descriptor is not None:
+            known = self._uploads.keys() & set(digests)
+            for digest in known:
+                del self._uploads[digest]
+            if known and self._descriptor is not None:
                 self._save()
 
-    def _change(self, digest: str, upload: dict[str, Any] | None) -> None:
+    def _change(self, digest: str, upload: dict[str, Any]) -> None:
         if self._descriptor is None:
             return
         with self._lock:
-            self._uploads.pop(digest, None)
-            if upload is not None:
-                self._uploads[digest] = upload
+            self._uploads[digest] = upload
             self._save()
 
     def _save(self) -> None:
@@ -108,13 +103,18 @@ class Unfinished:
         return {
             digest: upload
             for digest, upload in uploads.items()
-            if isinstance(upload, dict) and str(upload.get("id", "")).isalnum()
+            if isinstance(upload, dict) and str(upload.get("id", "")).isalnum() and _is_young(upload)
         }
 
     def _forget_old(self) -> None:
         for file in self._folder.iterdir():
             if time.time() - file.stat().st_mtime > _LIFETIME_SECONDS:
                 file.unlink(missing_ok=True)
+
+
+def _is_young(upload: dict[str, Any]) -> bool:
+    at = upload.get("at")
+    return isinstance(at, int) and time.time() - at <= _LIFETIME_SECONDS
 
 
 def _locked(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""What is compressed, as the bytes that it stands for: read piece by piece, and never more than can be honest."""
+"""What is compressed, as the bytes that it stands for: piece by piece, and never more than can be honest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Damaged(Exception):
 
 
 def unpacked(file: IO[bytes], magic: bytes, size: int) -> Iterator[bytes]:
-    """The pieces of what a file of so many bytes stands for; it begins with ``magic``, and is read to its end.
+    """Pieces of what a file of so many bytes stands for. It begins with ``magic``, and is read to its end.
 
     Raises:
         Damaged: it stands for nothing.

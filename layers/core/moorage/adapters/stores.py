@@ -10,14 +10,14 @@ from botocore.exceptions import ClientError
 
 from moorage.adapters.aws import Patience, error_code, translated, unavailable
 from moorage.adapters.s3 import PATIENCE, AddressingStyle, Bucket, S3Storage, connect_client
-from moorage.domain.errors import Unavailable
+from moorage.domain.errors import Unavailable, WriteConflict
 from moorage.ports import ObjectPlace, Part
 
 # S3 answers when all is copied; while it copies, it sends a byte now and then.
 _COPY_PATIENCE = Patience(read_seconds=120.0, attempts=2)
 
-_NO_SOURCE = frozenset({"NoSuchKey"})
-_NO_SOURCE_OR_UPLOAD = frozenset({"NoSuchKey", "NoSuchUpload"})
+_NO_SOURCE = "NoSuchKey"
+_NO_UPLOAD = "NoSuchUpload"
 
 
 def connect_stores(
@@ -64,7 +64,7 @@ class S3Stores:
         """Copy an object; S3 computes the SHA-256 of the copy."""
         request = self._request(source, target)
         call = functools.partial(self._copier(target).copy_object, **request, ChecksumAlgorithm="SHA256")
-        return _etag("CopyObject", "CopyObjectResult", call, _NO_SOURCE) is not None
+        return _etag("CopyObject", "CopyObjectResult", call) is not None
 
     def copy_part(
         self, source: ObjectPlace, target: ObjectPlace, upload_id: str, number: int, start: int, size: int
@@ -78,7 +78,7 @@ class S3Stores:
             UploadId=upload_id,
             PartNumber=number,
         )
-        etag = _etag("UploadPartCopy", "CopyPartResult", call, _NO_SOURCE_OR_UPLOAD)
+        etag = _etag("UploadPartCopy", "CopyPartResult", call, ended=_NO_UPLOAD)
         return None if etag is None else Part(number, size, etag)
 
     def _request(self, source: ObjectPlace, target: ObjectPlace) -> dict[str, Any]:
@@ -99,8 +99,9 @@ class S3Stores:
         return bucket
 
 
-def _etag(operation: str, result: str, call: Callable[[], Any], absent: frozenset[str]) -> str | None:
-    """What S3 calls the content of a copy; None when one of the ``absent`` errors says that there is none.
+def _etag(operation: str, result: str, call: Callable[[], Any], ended: str | None = None) -> str | None:
+    """What S3 calls the content of a copy; None when there is nothing to copy. ``ended`` is the error that
+    says that there is no such upload.
 
     Errors inside an answer of status 200 botocore treats as the errors that they are.
     """
@@ -108,8 +109,10 @@ def _etag(operation: str, result: str, call: Callable[[], Any], absent: frozense
         try:
             answer = call()
         except ClientError as error:
-            if error_code(error) in absent:
+            if error_code(error) == _NO_SOURCE:
                 return None
+            if error_code(error) == ended:
+                raise WriteConflict("somebody else has ended the upload; try again") from None
             raise
     etag: str | None = answer.get(result, {}).get("ETag")
     if not etag:

@@ -19,12 +19,14 @@ from moorage.services.authorization import Authorization
 from moorage.services.callers import Callers
 from moorage.services.copy_requests import CopyRequests
 from moorage.services.cursors import Cursors
+from moorage.services.dry_runs import DryImages, DryResources
 from moorage.services.image_access import ImageAccess
 from moorage.services.image_content import ImageContents
 from moorage.services.image_lists import ImageLists
 from moorage.services.images import ImageAdministration
 from moorage.services.invitations import Invitations
 from moorage.services.job_access import JobAccess
+from moorage.services.job_documents import JobDocuments
 from moorage.services.keys import KeyAdministration, KeyAuthentication
 from moorage.services.organisation_admin import OrganisationAdministration
 from moorage.services.organisations import Organisations, OrganisationTable
@@ -39,7 +41,7 @@ from moorage.services.tag_rules import TagRules
 from moorage.services.verification import TokenVerification
 from moorage.web.lambda_http import LambdaHandler, lambda_handler
 from moorage.web.management.application import create_application
-from moorage.web.management.services import ManagementServices
+from moorage.web.management.services import ManagementServices, Writers
 from moorage.web.origin import Entrance
 
 
@@ -99,6 +101,14 @@ def assemble(
     cursors = Cursors(bootstrap, AesSivSeal(), clock)
     reads = ResourceReads(table, access, cursors)
     writes = ResourceWrites(table, reads, access, checks, clock)
+    contents = ImageContents(table, table, stores)
+    lists = ImageLists(table, cursors)
+    dry = DryResources(table)
+    dry_runs = Writers(
+        writes=ResourceWrites(dry, reads, access, checks, clock),
+        deletes=ResourceDeletes(dry, dry.delete, reads, access, checks, references, clock),
+        images=ImageAccess(ImageAdministration(DryImages(table), clock), lists, contents, table, access),
+    )
     return ManagementServices(
         callers=Callers(KeyAuthentication(table, clock), TokenVerification(table, clock), bootstrap),
         organisations=OrganisationAdministration(
@@ -106,20 +116,14 @@ def assemble(
         ),
         reads=reads,
         writes=writes,
-        deletes=ResourceDeletes(table, keys, reads, access, checks, references, clock),
-        keys=PrincipalKeys(keys, reads, writes, access, clock),
+        deletes=ResourceDeletes(table, keys.delete_owner, reads, access, checks, references, clock),
+        keys=PrincipalKeys(keys, reads, writes, dry_runs.writes, access, clock),
         invitations=Invitations(table, writes, access, clock),
         reports=Reports(table, authorization, access, references),
-        images=_images(table, stores, access, cursors, clock),
-        jobs=JobAccess(table, table, authorization, access, cursors, clock),
+        images=ImageAccess(ImageAdministration(table, clock), lists, contents, table, access),
+        dry_runs=dry_runs,
+        jobs=JobAccess(table, table, authorization, access, cursors, clock, JobDocuments(stores)),
         copies=CopyRequests(table, stores, TagRules(table), access, clock),
         entrance=entrance or Entrance(),
         clock=clock,
     )
-
-
-def _images(
-    table: ManagementTable, stores: Stores, access: Access, cursors: Cursors, clock: Clock
-) -> ImageAccess:
-    contents = ImageContents(table, table, stores)
-    return ImageAccess(ImageAdministration(table, clock), ImageLists(table, cursors), contents, table, access)

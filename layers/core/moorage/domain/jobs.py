@@ -26,6 +26,9 @@ LEASE = timedelta(seconds=90)
 # Nobody has come for it: the event is lost, or has failed too often.
 OVERDUE = timedelta(minutes=10)
 
+MAX_BREAKDOWNS = 5
+"""How often work on a job may break off for a reason that nobody has thought of."""
+
 MAX_ROUNDS = 500
 """Slices of work that one job may take: at a minute each, a working day."""
 
@@ -107,7 +110,8 @@ class CopyJob:
 
     ``lease`` names the worker that has it until ``leased_until``. ``moving`` is set from just before the
     tags of an item move until the next step: a job cannot be cancelled then. ``copying`` are keys of objects
-    in the store of the destination that may lie there without being recorded.
+    in the store ``copying_in`` that may lie there without being recorded. ``breakdowns`` counts how often the
+    work has broken off by an error of the worker's own.
     """
 
     id: str
@@ -125,6 +129,8 @@ class CopyJob:
     leased_until: datetime | None = None
     moving: bool = False
     copying: tuple[str, ...] = ()
+    copying_in: str | None = None
+    breakdowns: int = 0
 
     @property
     def expires(self) -> datetime:
@@ -135,6 +141,11 @@ class CopyJob:
     def organisations(self) -> tuple[str, ...]:
         """The organisations in whose lists it stands."""
         return tuple(dict.fromkeys((self.order.source.org, self.order.destination.org)))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all its tags have moved, so that nothing is left but to say so."""
+        return self.progress.position >= self.order.items
 
     def is_taken(self, now: datetime) -> bool:
         """Whether a worker has it that has reported lately."""
@@ -148,23 +159,34 @@ class CopyJob:
         """Whether it can be cancelled; also when that has been done before.
 
         Raises:
-            Conflict: it has ended otherwise.
+            Conflict: it has ended otherwise, or has only to say that it has succeeded.
             WriteConflict: a worker is moving its tags.
         """
         if not self.state.is_open and self.state is not JobState.CANCELLED:
             raise Conflict(f"the job has {self.state} already: there is nothing left to cancel")
+        if self.state.is_open and self.is_complete:
+            raise Conflict("the job has copied everything already: there is nothing left to cancel")
         if self.state.is_open and self.moving and self.is_taken(now):
             raise WriteConflict("the job is moving tags at this moment; try again")
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What makes a repeated request the same one: the caller's own key for it, and what was asked for."""
+    """What makes a repeated request the same one: the caller's own key for it, and what was asked for.
+
+    ``since`` is when the youngest of those was made whom it concerns: an older job is of others of the same
+    names, and none that this request has made.
+    """
 
     principal: str
     key: str
     fingerprint: str
     """SHA-256, in hexadecimal, of the order and what it selects."""
+    since: datetime | None = None
+
+    def concerns(self, job: CopyJob) -> bool:
+        """Whether a job may be one that this request has made."""
+        return self.since is None or self.since <= job.created
 
     def refuse_other(self, fingerprint: str) -> None:
         """Whether what was asked for with this key before is the same.

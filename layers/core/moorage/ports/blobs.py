@@ -36,16 +36,18 @@ class Blobs(Protocol):
     def references(self, key: str, limit: int) -> Sequence[tuple[Repository, Digest]]:
         """Up to ``limit`` of the repositories that link an object."""
 
-    def put_link(self, link: BlobLink, *, closing: UploadSession | None) -> None:
-        """Write the link and, in the same transaction, check that its REF row stands and close the upload
-        session that brought it (recording the link's digest there).
+    def put_link(self, link: BlobLink, *, repository_id: str, closing: UploadSession | None) -> None:
+        """Write the link and, in the same transaction, check that its REF row stands and that the repository
+        is still the one with that id, and close the upload session that brought it (recording the link's
+        digest there).
 
         Raises:
             ReferenceGone: the REF row is gone, because the link was removed at the same time.
             WriteConflict: too many others are changing the same rows.
-            BlobUploadUnknown: the session is not open any more, or its repository is not there: one of the
-            same
-                name that was made anew shares nothing with it. Nothing was written in either case.
+            NameUnknown: the repository is gone; one of the same name that was made anew shares nothing with
+                it. The REF row goes if no link has it. With a session it is that which is unknown:
+            BlobUploadUnknown: the session is not open any more, or its repository is gone. Nothing was
+                written in any case.
         """
 
     def remove_link(self, repository: Repository, digest: Digest) -> BlobLink | None:

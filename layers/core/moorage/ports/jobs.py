@@ -38,7 +38,8 @@ class Jobs(Protocol):
         """The job, or None."""
 
     def find_request(self, request: JobRequest, now: datetime) -> CopyJob | None:
-        """The job that this request has made before, or None.
+        """The job that this request has made before, or None: also if that one was made before those whom the
+        request concerns.
 
         Raises:
             Conflict: the same key was used for another request.
@@ -65,13 +66,16 @@ class Jobs(Protocol):
         *,
         moving: bool = False,
         copying: tuple[str, ...] = (),
+        copying_in: str | None = None,
     ) -> CopyJob | None:
         """Report, and keep the job for ``LEASE`` from ``now`` on. None if it has been cancelled meanwhile, or
         another worker has it: whoever reports has to stop.
         """
 
-    def release_job(self, job: CopyJob, now: datetime) -> bool:
-        """Give a job back that is to go on; whether it was still the worker's."""
+    def release_job(self, job: CopyJob, now: datetime, *, broken: bool = False) -> bool:
+        """Give a job back that is to go on, after a breakdown if it is ``broken``; whether it was still the
+        worker's.
+        """
 
     def end_job(self, job: CopyJob, state: JobState, now: datetime, reason: str | None = None) -> bool:
         """Let a job end in ``state``; whether it was still the worker's."""
@@ -81,7 +85,7 @@ class Jobs(Protocol):
         None if there is none. After this no tag moves.
 
         Raises:
-            Conflict: it has ended otherwise.
+            Conflict: it has ended otherwise, or all its tags have moved.
             WriteConflict: it is moving a tag at this moment.
         """
 

@@ -129,11 +129,16 @@ class Manifests(Protocol):
         repository: Repository,
         manifest: ManifestRecord,
         *,
+        repository_id: str,
         uses: Collection[Digest],
         referrer: Referrer | None,
     ) -> None:
         """Store a manifest and its referrer row together, after the rows that say which content it uses.
         Storing the same one again changes nothing that a reader sees, and keeps its tags.
+
+        Raises:
+            NameUnknown: the repository with that id is gone, whatever has its name now. Rows of use may have
+                been written: they say nothing of what is not there.
         """
 
     def find_tag(self, repository: Repository, tag: str) -> Digest | None:

@@ -102,8 +102,8 @@ class Resources(ResourceWriter, Protocol):
         """
 
     def check_write(self, before: ResourceRecord | None, after: ResourceRecord | None) -> None:
-        """Refuse what ``create(after)``, ``replace(before, after)`` or ``delete(before)`` would refuse now, and
-        write nothing; strongly consistent. Of a deletion, the keys of a principal are not looked at.
+        """Refuse what ``create(after)``, ``replace(before, after)`` or ``delete(before)`` would refuse now,
+        and write nothing; strongly consistent. Of a deletion, the keys of a principal are not looked at.
 
         Raises:
             What these raise.

@@ -136,5 +136,8 @@ class Stores(Protocol):
         self, source: ObjectPlace, target: ObjectPlace, upload_id: str, number: int, start: int, size: int
     ) -> Part | None:
         """Make ``size`` bytes of an object from ``start`` on a part of an upload to ``target``, likewise;
-        None if there is no source, or no such upload (any more).
+        None if there is no source.
+
+        Raises:
+            WriteConflict: there is no such upload (any more): somebody has ended it.
         """

@@ -89,9 +89,10 @@ class BlobAccess:
         )
         if held is None:
             return None
-        if held.store != self._opening.open(repository).store:
+        into = self._opening.open(repository)
+        if held.store != into.store:
             return None  # What a repository links lies in its own store: the client uploads it.
-        return self._linking.link(repository, digest, held.key)
+        return self._linking.link(into, digest, held.key)
 
     def _find_in(self, source: Repository, principal: str, digest: Digest) -> BlobLink | None:
         if not self._authorization.allows(principal, Permission.PULL, Resource.of_repository(source)):

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from moorage.domain.companions import companion_tags
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestInvalid, ManifestTooLarge
 from moorage.domain.manifests import Manifest
@@ -22,8 +23,8 @@ MAX_REFERENCES = 100_000
 DAMAGED = "the source's content is damaged: {} is not what its digest says; push the image again"
 
 _AT_ONCE = 100
-# What tools tag that look for signatures and the like by name: the digest, and one of these.
-_COMPANIONS = ("", ".sig", ".att", ".sbom")
+# Of contents in memory at once: a manifest has up to four megabytes, and what is made of it many more.
+_BYTES_AT_ONCE = 16 * 1024 * 1024
 
 
 class TooManyManifests(CopyFailed):
@@ -39,6 +40,33 @@ class GraphManifest:
     optional: tuple[Digest, ...]
     media_type: str
     platforms: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestContent:
+    """The bytes of a manifest. ``is_large`` ones are to be parsed one at a time: what is made of them takes
+    many times their size.
+    """
+
+    digest: Digest
+    media_type: str
+    content: bytes
+    is_large: bool
+
+    def parsed(self) -> Manifest:
+        """The manifest.
+
+        Raises:
+            CopyFailed: it is not what its digest says, or none that may be stored.
+        """
+        if not self.digest.matches(self.content):
+            raise CopyFailed(DAMAGED.format(f"the manifest {self.digest}"))
+        try:
+            return Manifest.parse(self.content, self.media_type)
+        except (ManifestInvalid, ManifestTooLarge) as error:
+            raise CopyFailed(
+                f"the manifest {self.digest} cannot be stored any more: {error.message}"
+            ) from None
 
 
 @dataclass(slots=True)
@@ -134,9 +162,12 @@ class CopyGraphs:
         graph, seen, waiting = CopyGraph(), set(roots), deque(dict.fromkeys(roots))
         while waiting:
             batch = [waiting.popleft() for _ in range(min(_AT_ONCE, len(waiting)))]
-            read = self.read(lease, source, batch)
-            found = [child for digest, manifest in read.items() for child in graph.add(digest, manifest)]
-            here = list(read)
+            here, found = list[Digest](), list[Digest]()
+            for contents in self.read(lease, source, batch):
+                for each in contents:
+                    found += graph.add(each.digest, each.parsed())
+                    here.append(each.digest)
+                    lease.keep()
             if referrers and here:
                 found += self._referrers(lease, source, here)
                 companions = self._companions(source, here)
@@ -156,24 +187,25 @@ class CopyGraphs:
 
     def read(
         self, lease: CopyLease, source: Repository, digests: Collection[Digest]
-    ) -> dict[Digest, Manifest]:
-        """Those of the manifests that the source has.
-
-        Raises:
-            CopyFailed: one is not what its digest says, or none that may be stored.
+    ) -> Iterator[list[ManifestContent]]:
+        """The contents of those of the manifests that the source has, as many at a time as there is room for
+        in memory; whoever wants the next ones lets go of these.
         """
-        records = self._manifests.read_manifests(source, digests)
-        steps = [self._reader(digest, record) for digest, record in records.items() if record.body is None]
-        read = dict(lease.together(steps))
-        contents = {
-            digest: read.get(digest) if record.body is None else record.body
-            for digest, record in records.items()
-        }
-        return {
-            digest: _parsed(digest, content, records[digest].media_type)
-            for digest, content in contents.items()
-            if content is not None
-        }
+        records = self._manifests.read_manifests(source, digests).values()
+        # What is not kept apart is small, and of a batch of rows there is not much.
+        near = [
+            ManifestContent(record.digest, record.media_type, record.body, is_large=False)
+            for record in records
+            if record.body is not None
+        ]
+        if near:
+            yield near
+        apart = [record for record in records if record.body is None]
+        del records, near
+        for group in _within(_BYTES_AT_ONCE, apart):
+            read = lease.together([self._reader(record) for record in group])
+            yield [each for each in read if each is not None]
+            del read
 
     def _referrers(self, lease: CopyLease, source: Repository, digests: Sequence[Digest]) -> list[Digest]:
         def referrers_of(subject: Digest) -> Callable[[], list[Digest]]:
@@ -194,10 +226,12 @@ class CopyGraphs:
         wanted = [(source, tag) for digest in digests for tag in companion_tags(digest)]
         return {record.tag: record.digest for record in self._images.find_images(wanted)}
 
-    def _reader(self, digest: Digest, record: ManifestRecord) -> Callable[[], tuple[Digest, bytes | None]]:
-        def read() -> tuple[Digest, bytes | None]:
+    def _reader(self, record: ManifestRecord) -> Callable[[], ManifestContent | None]:
+        def read() -> ManifestContent | None:
             pieces = self._stores[record.store].read(record.body_key) if record.body_key else None
-            return digest, None if pieces is None else b"".join(pieces)
+            if pieces is None:
+                return None
+            return ManifestContent(record.digest, record.media_type, b"".join(pieces), is_large=True)
 
         return read
 
@@ -214,16 +248,14 @@ class CopyGraphs:
             )
 
 
-def companion_tags(digest: Digest) -> list[str]:
-    """The tags under which tools look for what belongs to the content with this digest."""
-    stem = f"{digest.algorithm}-{digest.encoded[:64]}"
-    return [stem + ending for ending in _COMPANIONS]
-
-
-def _parsed(digest: Digest, content: bytes, media_type: str) -> Manifest:
-    if not digest.matches(content):
-        raise CopyFailed(DAMAGED.format(f"the manifest {digest}"))
-    try:
-        return Manifest.parse(content, media_type)
-    except (ManifestInvalid, ManifestTooLarge) as error:
-        raise CopyFailed(f"the manifest {digest} cannot be stored any more: {error.message}") from None
+def _within(size: int, records: Iterable[ManifestRecord]) -> Iterator[list[ManifestRecord]]:
+    """Groups of records whose contents have at most so many bytes together, or of one record."""
+    group, left = list[ManifestRecord](), size
+    for record in records:
+        if group and record.size > left:
+            yield group
+            group, left = [], size
+        group.append(record)
+        left -= record.size
+    if group:
+        yield group

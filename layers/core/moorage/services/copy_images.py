@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from moorage.domain.companions import is_companion_tag
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestBlobUnknown, WriteConflict
 from moorage.domain.immutable_tags import is_glob_match
 from moorage.domain.jobs import CopyItem
-from moorage.domain.manifests import Manifest
-from moorage.domain.names import Repository
 from moorage.ports import (
     Blobs,
     Clock,
@@ -24,20 +22,16 @@ from moorage.ports import (
     Resources,
     Stores,
 )
-from moorage.services.copy_blobs import BlobPlan, CopyBlobs
-from moorage.services.copy_graph import CopyGraph, CopyGraphs
-from moorage.services.copy_lease import SIDE_BY_SIDE, CopyFailed, CopyLease
+from moorage.services.copy_blobs import BlobPlan, CopyBlobs, groups
+from moorage.services.copy_graph import CopyGraph, CopyGraphs, ManifestContent
+from moorage.services.copy_lease import CopyFailed, CopyLease
 from moorage.services.copy_tags import CopyTags, TagMove
 from moorage.services.manifest_writes import ManifestWrites
 from moorage.services.repositories import RepositoryOpening
 
-DESTINATION_GONE = "the destination was deleted while the copy was made"
-
 # Of what is small; between groups the worker looks whether its time is over.
 _AT_ONCE = 64
 _READ_AT_ONCE = 1000
-
-Each = TypeVar("Each")
 
 
 class CopyTable(Repositories, Manifests, Blobs, Images, Resources, Jobs, Protocol):
@@ -64,7 +58,7 @@ class CopyImages:
         self._tags = tags
         self._opening = RepositoryOpening(table, table, clock)
         # What is not linked yet is missing: a copy settles no uploads.
-        self._writes = ManifestWrites(table, stores, self._opening, clock, table.find_links)
+        self._writes = ManifestWrites(table, stores, clock, table.find_links)
 
     def copy(self, lease: CopyLease, items: Sequence[CopyItem], has_time: Callable[[], bool]) -> bool:
         """Copy some images as far as there is time, but not without having done something; whether they are
@@ -81,20 +75,20 @@ class CopyImages:
             lease, order.source, [item.digest for item in items], referrers=order.referrers
         )
         into = self._opening.open(order.destination)
-        plan = self._blobs.plan(lease, order.source, order.destination, graph.blobs())
-        present = self._present(lease, order.destination, graph.manifests.keys())
+        plan = self._blobs.plan(lease, order.source, into, graph.blobs())
+        present = self._present(lease, into, graph.manifests.keys())
         self._count(lease, graph, plan, present)
         for _ in self._content(lease, into, graph, plan, present):
             if not has_time():
                 return False
-        self._move(lease, items, graph)
+        self._move(lease, into, items, graph)
         return True
 
-    def _present(self, lease: CopyLease, destination: Repository, digests: Collection[Digest]) -> set[Digest]:
+    def _present(self, lease: CopyLease, into: RepositoryRecord, digests: Collection[Digest]) -> set[Digest]:
         """The manifests that the destination has already."""
         present: set[Digest] = set()
-        for wanted in _groups(digests, _READ_AT_ONCE):
-            present |= self._table.find_manifests(destination, wanted).keys()
+        for wanted in groups(digests, _READ_AT_ONCE):
+            present |= self._table.find_manifests(into.repository, wanted).keys()
             lease.keep()
         return present
 
@@ -119,43 +113,48 @@ class CopyImages:
         present: Collection[Digest],
     ) -> Iterator[None]:
         """Bring all that the destination lacks, a group at each step."""
-        apart = any(link.store != into.store for link in plan.lacking.values())
-        for links in _groups(plan.lacking.values(), SIDE_BY_SIDE if apart else _AT_ONCE):
-            self._require_standing(into)
-            copied = self._blobs.bring(lease, into, links)
-            progress, size = lease.progress, sum(link.size for link in links)
-            lease.keep(replace(progress, size=progress.size + size, copied=progress.copied + copied))
+        for size in self._blobs.bring(lease, into, plan.lacking.values()):
+            lease.keep(replace(lease.progress, size=lease.progress.size + size))
             yield
         for generation in graph.generations():
-            for digests in _groups((each for each in generation if each not in present), _AT_ONCE):
-                self._require_standing(into)
-                self._put(lease, digests)
+            for digests in groups((each for each in generation if each not in present), _AT_ONCE):
+                self._blobs.require_standing(into)
+                self._put(lease, into, digests)
                 progress = lease.progress
                 lease.keep(replace(progress, manifests=progress.manifests + len(digests)))
                 yield
 
-    def _put(self, lease: CopyLease, digests: Sequence[Digest]) -> None:
-        read = self._graphs.read(lease, lease.job.order.source, digests)
-        if gone := [digest for digest in digests if digest not in read]:
+    def _put(self, lease: CopyLease, into: RepositoryRecord, digests: Sequence[Digest]) -> None:
+        found: set[Digest] = set()
+        for contents in self._graphs.read(lease, lease.job.order.source, digests):
+            steps = [self._putter(lease, into, each) for each in contents]
+            lease.together([step for step, each in zip(steps, contents, strict=True) if not each.is_large])
+            for step, each in zip(steps, contents, strict=True):
+                if each.is_large:
+                    lease.together([step])
+            found |= {each.digest for each in contents}
+        if gone := [digest for digest in digests if digest not in found]:
             raise CopyFailed(
                 f"the manifest {gone[0]} was deleted at the source while the copy was made; push it there "
                 "again, and request the copy again"
             )
-        lease.together([self._putter(lease, digest, manifest) for digest, manifest in read.items()])
 
-    def _putter(self, lease: CopyLease, digest: Digest, manifest: Manifest) -> Callable[[], None]:
-        destination = lease.job.order.destination
-
+    def _putter(
+        self, lease: CopyLease, into: RepositoryRecord, content: ManifestContent
+    ) -> Callable[[], None]:
         def put() -> None:
+            manifest = content.parsed()
             try:
-                size = self._writes.require_content(destination, manifest)
+                size = self._writes.require_content(into.repository, manifest)
             except ManifestBlobUnknown:
                 raise WriteConflict("the destination's content is being deleted at the same time") from None
-            self._writes.put(destination, digest, manifest, size, name=lease.job.id)
+            self._writes.put(into, content.digest, manifest, size, name=lease.job.id)
 
         return put
 
-    def _move(self, lease: CopyLease, items: Sequence[CopyItem], graph: CopyGraph) -> None:
+    def _move(
+        self, lease: CopyLease, into: RepositoryRecord, items: Sequence[CopyItem], graph: CopyGraph
+    ) -> None:
         """Move the tags of images that are there as a whole: first those by which tools find what belongs to
         them.
         """
@@ -163,7 +162,7 @@ class CopyImages:
         own = [TagMove(item.tag, item.digest, item.replaces) for item in items if item.tag is not None]
         named = {move.tag for move in own}
         companions = [
-            TagMove(tag, digest, anyway=order.replace)
+            TagMove(tag, digest, replaces_until=lease.job.created if order.replace else None)
             for tag, digest in graph.companions.items()
             # Those that the request selects are copied as they were then.
             if tag not in named and not is_glob_match(order.selection, tag)
@@ -178,19 +177,9 @@ class CopyImages:
         if not waiting:
             lease.keep(done)
             return
+        self._blobs.require_standing(into)
         lease.begin_moving()
-        for moves in (companions, own):
-            self._tags.move(lease, order.destination, [each for each in moves if each in waiting], graph)
+        for first in (True, False):
+            moves = [move for move in waiting if is_companion_tag(move.tag) is first]
+            self._tags.move(lease, order.destination, moves, graph)
         lease.end_moving(done, last=done.position >= order.items)
-
-    def _require_standing(self, into: RepositoryRecord) -> None:
-        """Make nothing in what is no more: the removal of an organisation may have passed here already."""
-        standing = self._table.find_repository(into.repository)
-        if standing is None or standing.id != into.id:
-            raise CopyFailed(DESTINATION_GONE)
-
-
-def _groups(each: Iterable[Each], size: int) -> Iterator[list[Each]]:
-    coming = iter(each)
-    while group := list(islice(coming, size)):
-        yield group

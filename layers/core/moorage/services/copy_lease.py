@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from moorage.domain.errors import Unavailable
 from moorage.domain.jobs import CopyJob, JobState, Progress
 from moorage.ports import Clock, Jobs
 
@@ -56,6 +59,7 @@ class CopyLease:
         self._moving = False
         # What a worker before this one has left behind belongs to the job as well.
         self._copying = dict.fromkeys(job.copying)
+        self._copying_in = job.copying_in
         self.job = job
         self.progress = job.progress
 
@@ -73,7 +77,12 @@ class CopyLease:
         now = self._clock()
         self.progress = progress or self.progress
         standing = self._jobs.save_progress(
-            self.job, self.progress, now, moving=self._moving, copying=self.copying
+            self.job,
+            self.progress,
+            now,
+            moving=self._moving,
+            copying=self.copying,
+            copying_in=self._copying_in,
         )
         if standing is None:
             self._lost.set()
@@ -87,14 +96,19 @@ class CopyLease:
         if self._clock() - self._reported >= _BETWEEN_REPORTS:
             self.report()
 
-    def begin_copies(self, keys: Iterable[str]) -> None:
+    def begin_copies(self, keys: Iterable[str], store: str) -> None:
         """Report that objects are going to be stored, before the first of them is."""
         self._copying |= dict.fromkeys(keys)
+        self._copying_in = store
         self.report()
 
     def end_copy(self, key: str) -> None:
         """Note that an object is recorded, or gone again."""
         self._copying.pop(key, None)
+
+    def count_copied(self, size: int) -> None:
+        """Note for the next report that so many bytes were moved from one store to another."""
+        self.progress = replace(self.progress, copied=self.progress.copied + size)
 
     def begin_moving(self) -> None:
         """Report that tags are going to move: until the end of that the job cannot be cancelled."""
@@ -106,9 +120,9 @@ class CopyLease:
         self._moving = last
         self.report(progress)
 
-    def release(self) -> None:
-        """Give the job back, to go on later."""
-        self._jobs.release_job(self.job, self._clock())
+    def release(self, *, broken: bool = False) -> None:
+        """Give the job back, to go on later; ``broken`` if the work has broken off by an error of our own."""
+        self._jobs.release_job(self.job, self._clock(), broken=broken)
 
     def end(self, state: JobState, reason: str | None = None) -> bool:
         """Let the job end; whether it was still this worker's."""
@@ -130,10 +144,14 @@ class CopyLease:
             self._require_going()
             yield piece
 
-    def together(self, steps: Sequence[Callable[[], Result]]) -> list[Result]:
-        """What each of the steps gives, some of them being taken at a time. The job is kept meanwhile,
-        however long they take. When one fails, or the job is lost, those that have not begun are left out,
-        and those that look whether they have to stop do.
+    def together(
+        self,
+        steps: Sequence[Callable[[], Result]],
+        noted: Callable[[Result], object] = lambda _: None,
+    ) -> list[Result]:
+        """What each of the steps gives, some of them being taken at a time; ``noted`` is told as they end.
+        The job is kept meanwhile, however long they take. When one fails, or the job is lost, those that have
+        not begun are left out, and those that look whether they have to stop do.
         """
         if not steps:
             return []
@@ -142,15 +160,26 @@ class CopyLease:
             waiting = set(futures)
             try:
                 while waiting:
-                    done, waiting = wait(waiting, self._renew_seconds, FIRST_EXCEPTION)
+                    done, waiting = wait(waiting, self._renew_seconds, FIRST_COMPLETED)
                     for each in done:
-                        each.result()
+                        noted(each.result())
                     self.keep()
             except BaseException:
                 self._lost.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+                self._wait_out(futures)
                 raise
         return [each.result() for each in futures]
+
+    def _wait_out(self, futures: Iterable[Future[Any]]) -> None:
+        """Wait for the steps that cannot be called back. Nobody else must begin with what they are doing, so
+        the job is kept as long as it is this worker's.
+        """
+        going = {each for each in futures if not each.done()}
+        while going:
+            _, going = wait(going, self._renew_seconds)
+            with suppress(CopyStopped, Unavailable):
+                self.keep()
 
     def _take(self, step: Callable[[], Result]) -> Result:
         self._require_going()

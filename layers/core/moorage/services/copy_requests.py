@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from moorage.domain.companions import is_companion_tag
 from moorage.domain.copy_wishes import CopyWish
 from moorage.domain.digests import Digest
 from moorage.domain.errors import Conflict, InvalidInput, NotFound
@@ -15,9 +16,10 @@ from moorage.domain.links import ImageReference
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
 from moorage.domain.targets import Resource
-from moorage.ports import Clock, Images, Jobs, Manifests, Stores
+from moorage.ports import Clock, Images, Jobs, Manifests, Resources, Stores
 from moorage.services.access import Access
 from moorage.services.callers import Caller
+from moorage.services.copy_parties import youngest
 from moorage.services.job_documents import JobDocuments
 from moorage.services.tag_rules import TagRules
 
@@ -28,7 +30,7 @@ _PAGE = 1000
 _NAMED_IN_ERROR = 5
 
 
-class RequestTable(Manifests, Images, Jobs, Protocol):
+class RequestTable(Manifests, Images, Jobs, Resources, Protocol):
     """What a request for a copy reads and writes in the table."""
 
 
@@ -57,6 +59,8 @@ class CopyRequests:
                 used for another request.
             WriteConflict: the same request is being made at this moment.
         """
+        # Before anything is read: what is made later had no part in the decision.
+        now = self._clock()
         source = wish.source(org, text)
         destination = wish.destination(source.repository)
         _require_another(source, destination, wish)
@@ -65,25 +69,31 @@ class CopyRequests:
             (Permission.CREATE, destination),
         ):
             self._access.require(caller, permission, Resource.of_repository(repository))
-        request = JobRequest(caller.principal, key, wish.fingerprint(source)) if key is not None else None
-        job = self._table.find_request(request, self._clock()) if request else None
+        request: JobRequest | None = None
+        if key is not None:
+            since = youngest(self._table, caller.principal, source.repository, destination)
+            request = JobRequest(caller.principal, key, wish.fingerprint(source), since)
+        job = self._table.find_request(request, now) if request else None
         if job is None:
             items = self._items(source, destination, wish)
-            job = self._table.create_job(self._job(caller, source, destination, wish, items), items, request)
+            order = self._order(caller, source, destination, wish, items)
+            job = self._table.create_job(
+                CopyJob(new_job_id(), order, created=now, modified=now), items, request
+            )
         if job.state is JobState.QUEUED:
             # Also of a job that was made before: its document, or the event of it, may have been lost.
             self._documents.write(job.id)
         return job
 
-    def _job(
+    def _order(
         self,
         caller: Caller,
         source: ImageReference,
         destination: Repository,
         wish: CopyWish,
         items: Sequence[CopyItem],
-    ) -> CopyJob:
-        order = CopyOrder(
+    ) -> CopyOrder:
+        return CopyOrder(
             requester=caller.principal,
             source=source.repository,
             destination=destination,
@@ -94,12 +104,11 @@ class CopyRequests:
             destination_tag=items[0].tag if wish.tag_pattern is None else None,
             digest=items[0].digest if wish.tag_pattern is None else None,
         )
-        now = self._clock()
-        return CopyJob(new_job_id(), order, created=now, modified=now)
 
     def _items(self, source: ImageReference, destination: Repository, wish: CopyWish) -> Sequence[CopyItem]:
         """What is copied, with what each tag names at the destination now, if that is to be replaced."""
-        selected = list(self._selected(source, wish))
+        # Signatures and the like first: nobody is to see an image there without them.
+        selected = sorted(self._selected(source, wish), key=lambda each: not is_companion_tag(each[2] or ""))
         wanted = [tag for _, _, tag in selected if tag is not None]
         standing = self._standing(destination, wanted)
         items = [

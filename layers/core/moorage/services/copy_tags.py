@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestUnknown, WriteConflict
-from moorage.domain.images import Pushed
+from moorage.domain.images import ImageRecord, Pushed
 from moorage.domain.names import Repository
 from moorage.ports import Clock, Images, Manifests
 from moorage.services.copy_graph import CopyGraph
@@ -17,14 +18,20 @@ from moorage.services.tag_rules import TagRules
 
 @dataclass(frozen=True, slots=True)
 class TagMove:
-    """A tag that is to name a manifest. If it names another one, it moves if that is ``replaces``; with
-    ``anyway`` from wherever it stands.
+    """A tag that is to name a manifest. If it names another one, it moves if that is ``replaces``.
+    ``replaces_until`` says so of whatever it has named since that time or longer.
     """
 
     tag: str
     digest: Digest
     replaces: Digest | None = None
-    anyway: bool = False
+    replaces_until: datetime | None = None
+
+    def seen(self, standing: ImageRecord) -> TagMove:
+        """The same move from where the tag stands, if it may move from there by the time."""
+        if self.replaces_until is None or standing.pushed > self.replaces_until:
+            return self
+        return replace(self, replaces=standing.digest)
 
     def require_allowed(self, standing: Digest | None) -> None:
         """Refuse to move the tag from the manifest ``standing``.
@@ -32,7 +39,7 @@ class TagMove:
         Raises:
             CopyFailed: it must not move from there.
         """
-        if standing in (None, self.digest, self.replaces) or self.anyway:
+        if standing in (None, self.digest, self.replaces):
             return
         raise CopyFailed(
             f"the tag {self.tag} at the destination names another image by now; if that is to be replaced, "
@@ -50,19 +57,24 @@ class CopyTags:
         self._clock = clock
 
     def waiting(self, repository: Repository, moves: Collection[TagMove]) -> list[TagMove]:
-        """Those of ``moves`` that are not done yet; all of them may be made, as things are now.
+        """Those of ``moves`` that are not done yet, from where their tags stand; all of them may be made, as
+        things are now.
 
         Raises:
             CopyFailed: a tag stands where it must not move from.
             TagImmutable: by a rule of the organisation. No tag has moved in either case.
         """
         wanted = [(repository, move.tag) for move in moves]
-        standing = {record.tag: record.digest for record in self._images.find_images(wanted)}
-        waiting = [move for move in moves if standing.get(move.tag) != move.digest]
+        standing = {record.tag: record for record in self._images.find_images(wanted)}
         refuse_immutable = self._rules.of(repository)
-        for move in waiting:
-            move.require_allowed(standing.get(move.tag))
-            if move.tag in standing:
+        waiting: list[TagMove] = []
+        for move in moves:
+            record = standing.get(move.tag)
+            if record is None:
+                waiting.append(move)
+            elif record.digest != move.digest:
+                waiting.append(move.seen(record))
+                waiting[-1].require_allowed(record.digest)
                 refuse_immutable(move.tag)
         return waiting
 
@@ -113,11 +125,12 @@ class CopyTags:
             lease.require_held()
 
         def put() -> None:
-            lease.require_held()
-            try:
-                self._manifests.put_tags(repository, tuple(moves), pushed, may_move)
-            except ManifestUnknown:
-                raise _deleted() from None
+            for tag in moves:
+                lease.require_held()
+                try:
+                    self._manifests.put_tags(repository, (tag,), pushed, may_move)
+                except ManifestUnknown:
+                    raise _deleted() from None
 
         return put
 

@@ -15,18 +15,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from moorage.domain.errors import NameUnknown, TagImmutable, Unavailable
-from moorage.domain.jobs import MAX_ROUNDS, CopyJob, CopyOrder, JobState
+from moorage.domain.jobs import MAX_BREAKDOWNS, MAX_ROUNDS, CopyJob, JobState
 from moorage.domain.permissions import Permission
 from moorage.domain.targets import Resource
 from moorage.ports import Clock, Stores
 from moorage.services.authorization import Authorization
-from moorage.services.copy_blobs import PART_SIZE, SINGLE_COPY_MAX, CopyBlobs
+from moorage.services.copy_blobs import (
+    DESTINATION_GONE,
+    HASHED_MAX,
+    PART_SIZE,
+    SINGLE_COPY_MAX,
+    CopyBlobs,
+)
 from moorage.services.copy_graph import MAX_MANIFESTS, CopyGraphs, TooManyManifests
-from moorage.services.copy_images import DESTINATION_GONE, CopyImages, CopyTable
+from moorage.services.copy_images import CopyImages, CopyTable
 from moorage.services.copy_lease import RENEW_SECONDS, CopyFailed, CopyLease, CopyStopped
+from moorage.services.copy_parties import youngest
 from moorage.services.copy_tags import CopyTags
 from moorage.services.job_documents import JobDocuments
-from moorage.services.linking import Linking
 from moorage.services.tag_rules import TagRules
 
 ITEMS_AT_ONCE = 50
@@ -53,6 +59,7 @@ class CopyLimits:
 
     single_copy_max: int = SINGLE_COPY_MAX
     part_size: int = PART_SIZE
+    hashed_max: int = HASHED_MAX
     max_manifests: int = MAX_MANIFESTS
     max_rounds: int = MAX_ROUNDS
     renew_seconds: float = RENEW_SECONDS
@@ -71,11 +78,12 @@ class Copying:
         self._authorization = Authorization(table)
         self._blobs = CopyBlobs(
             table,
+            table,
             stores,
-            Linking(table, clock),
             clock,
             single_copy_max=limits.single_copy_max,
             part_size=limits.part_size,
+            hashed_max=limits.hashed_max,
         )
         graphs = CopyGraphs(table, table, stores, limits.max_manifests)
         tags = CopyTags(table, table, TagRules(table), clock)
@@ -90,6 +98,7 @@ class Copying:
 
         Raises:
             Unavailable: a dependency failed; a repetition goes on.
+            Exception: any other error is counted, and ends the job when it comes too often.
         """
         job = self._table.find_job(job_id, self._clock())
         if job is None or not job.state.is_open:
@@ -106,6 +115,12 @@ class Copying:
             with suppress(Unavailable):
                 lease.release()
             raise
+        except Exception:
+            # By a mistake of ours, or with content that nobody has thought of: it may come again each time.
+            _log.exception("copy broke off", extra={"job": job_id})
+            with suppress(Unavailable):
+                self._break_off(lease)
+            raise
 
     def busy_seconds(self, job_id: str) -> int:
         """For how many seconds, at most, the worker that has a job may be silent from now on before another
@@ -118,9 +133,11 @@ class Copying:
 
     def _work(self, lease: CopyLease, has_time: Callable[[], bool]) -> Outcome:
         try:
-            self._require_permitted(lease.job)
+            if not lease.job.is_complete:
+                self._require_permitted(lease.job)
             if self._copy(lease, has_time):
                 return self._finish(lease)
+            lease.report()
         except CopyStopped:
             return self._stop(lease)
         except TagImmutable as refused:
@@ -134,6 +151,12 @@ class Copying:
     def _require_permitted(self, job: CopyJob) -> None:
         """Fail a job that must not go on."""
         order = job.order
+        made = youngest(self._table, order.requester, order.source, order.destination)
+        if made is not None and made > job.created:
+            raise CopyFailed(
+                "who asked for the copy, its source or its destination was deleted since, and made anew; "
+                "request the copy again"
+            )
         for permission, repository, side in (
             (Permission.PULL, order.source, "source"),
             (Permission.CREATE, order.destination, "destination"),
@@ -169,18 +192,31 @@ class Copying:
         return True
 
     def _finish(self, lease: CopyLease) -> Outcome:
-        # Copies of an earlier worker that nobody needed any more.
-        self._discard(lease.job.order, lease.copying)
         if lease.progress != lease.job.progress:
             lease.report()
-        lease.end(JobState.SUCCEEDED)
-        return Outcome.FINISHED
+        return self._end(lease, JobState.SUCCEEDED)
 
     def _fail(self, lease: CopyLease, reason: str) -> Outcome:
-        self._discard(lease.job.order, lease.copying)
-        if lease.end(JobState.FAILED, reason):
+        return self._end(lease, JobState.FAILED, reason)
+
+    def _end(self, lease: CopyLease, state: JobState, reason: str | None = None) -> Outcome:
+        if not lease.end(state, reason):
+            return self._stop(lease)
+        if state is JobState.FAILED:
             _log.warning("copy failed", extra={"job": lease.job.id})
+        # Not before: what a job has in flight that goes on is its worker's.
+        self._discard(lease.job, lease.copying)
         return Outcome.FINISHED
+
+    def _break_off(self, lease: CopyLease) -> None:
+        if lease.job.breakdowns + 1 < MAX_BREAKDOWNS:
+            lease.release(broken=True)
+            return
+        self._end(
+            lease,
+            JobState.FAILED,
+            f"internal error; ask the operator of the registry, and name the job {lease.job.id}",
+        )
 
     def _hand_over(self, lease: CopyLease) -> Outcome:
         lease.release()
@@ -190,7 +226,7 @@ class Copying:
     def _stop(self, lease: CopyLease) -> Outcome:
         standing = self._table.find_job(lease.job.id, self._clock())
         if standing is None or not standing.state.is_open:
-            self._discard(lease.job.order, lease.copying)
+            self._discard(lease.job, lease.copying)
             return Outcome.FINISHED
         if standing.lease == lease.job.lease:
             return self._hand_over(lease)
@@ -198,12 +234,11 @@ class Copying:
         return Outcome.BUSY
 
     def _absent(self, job: CopyJob | None) -> Outcome:
-        """Leave nothing behind of a job whose worker had died before it was cancelled."""
+        """Leave nothing behind of a job that has ended without its worker."""
         if job is not None:
-            self._discard(job.order, job.copying)
+            self._discard(job, job.copying)
         return Outcome.ABSENT
 
-    def _discard(self, order: CopyOrder, keys: tuple[str, ...]) -> None:
+    def _discard(self, job: CopyJob, keys: tuple[str, ...]) -> None:
         if keys:
-            into = self._table.find_repository(order.destination)
-            self._blobs.discard(into.store if into else None, keys)
+            self._blobs.discard(job.copying_in, keys)

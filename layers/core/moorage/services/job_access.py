@@ -20,6 +20,7 @@ from moorage.services.access import Access, Filter, refusal
 from moorage.services.authorization import EFFORT_MAX, Authorization
 from moorage.services.callers import Caller
 from moorage.services.cursors import Cursors
+from moorage.services.job_documents import JobDocuments
 
 PAGE = 50
 """Jobs on a page, unless more or fewer are asked for."""
@@ -77,7 +78,9 @@ class JobAccess:
         access: Access,
         cursors: Cursors,
         clock: Clock,
+        documents: JobDocuments,
     ) -> None:
+        self._documents = documents
         self._jobs = jobs
         self._resources = resources
         self._authorization = authorization
@@ -137,6 +140,7 @@ class JobAccess:
             Denied, NotFound: as for ``get``; or the caller may see the job, and not cancel it.
             Conflict: it has ended otherwise.
             WriteConflict: it is moving its tags at this moment.
+            Unavailable: it is cancelled, perhaps, and what it was copying is left; try again.
         """
         view = self.get(caller, org, job_id)
         if not self._may_cancel(caller, view):
@@ -144,6 +148,9 @@ class JobAccess:
         cancelled = self._jobs.cancel_job(job_id, self._clock())
         if cancelled is None:
             raise self._absence(caller, org)
+        if cancelled.copying:
+            # Its worker may be dead, and what that was copying is to be removed.
+            self._documents.write(job_id)
         return replace(view, job=cancelled, reason=cancelled.reason)
 
     def _may_cancel(self, caller: Caller, view: JobView) -> bool:

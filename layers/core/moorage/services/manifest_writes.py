@@ -12,7 +12,6 @@ from moorage.domain.images import MAX_SIZE
 from moorage.domain.manifests import Manifest, compact_json
 from moorage.domain.names import Repository
 from moorage.ports import Clock, ManifestRecord, Manifests, ObjectPlace, Referrer, RepositoryRecord, Stores
-from moorage.services.repositories import RepositoryOpening
 
 MANIFEST_PREFIX = "manifests/"
 
@@ -31,13 +30,11 @@ class ManifestWrites:
         self,
         manifests: Manifests,
         stores: Stores,
-        opening: RepositoryOpening,
         clock: Clock,
         find_links: FindLinks,
     ) -> None:
         self._manifests = manifests
         self._stores = stores
-        self._opening = opening
         self._clock = clock
         self._find_links = find_links
 
@@ -67,7 +64,7 @@ class ManifestWrites:
 
     def put(
         self,
-        repository: Repository,
+        into: RepositoryRecord,
         digest: Digest,
         manifest: Manifest,
         total_size: int,
@@ -78,12 +75,11 @@ class ManifestWrites:
         object of a large one is called ``name``, else at random.
 
         Raises:
-            NameUnknown: the organisation is not there, or is being removed.
+            NameUnknown: the repository is gone, whatever has its name now.
         """
-        record = self._opening.open(repository)
         place: ObjectPlace | None = None
         if len(manifest.content) > _INLINE_SIZE:
-            place = self._store_large(record, digest, manifest.content, name or secrets.token_hex(8))
+            place = self._store_large(into, digest, manifest.content, name or secrets.token_hex(8))
         stored = ManifestRecord(
             digest=digest,
             media_type=manifest.media_type,
@@ -94,22 +90,22 @@ class ManifestWrites:
             subject=manifest.subject,
             artifact_type=manifest.artifact_type,
             total_size=total_size,
-            store=place.store if place else record.store,
+            store=place.store if place else into.store,
         )
         uses = [reference.digest for reference in (*manifest.blobs, *manifest.manifests)]
         referrer = _referrer(digest, manifest)
-        self._manifests.put_manifest(repository, stored, uses=dict.fromkeys(uses), referrer=referrer)
+        self._manifests.put_manifest(
+            into.repository, stored, repository_id=into.id, uses=dict.fromkeys(uses), referrer=referrer
+        )
 
-    def _store_large(
-        self, repository: RepositoryRecord, digest: Digest, content: bytes, name: str
-    ) -> ObjectPlace:
+    def _store_large(self, into: RepositoryRecord, digest: Digest, content: bytes, name: str) -> ObjectPlace:
         """The object that holds the content: that of an earlier push of the same manifest, or a new one."""
-        standing = self._manifests.find_manifest(repository.repository, digest)
+        standing = self._manifests.find_manifest(into.repository, digest)
         if standing is not None and standing.body_key is not None:
             return ObjectPlace(standing.store, standing.body_key)
-        key = f"{MANIFEST_PREFIX}{digest.encoded[:2]}/{repository.id}/{digest.encoded}/{name}"
-        self._stores[repository.store].put(key, content)
-        return ObjectPlace(repository.store, key)
+        key = f"{MANIFEST_PREFIX}{digest.encoded[:2]}/{into.id}/{digest.encoded}/{name}"
+        self._stores[into.store].put(key, content)
+        return ObjectPlace(into.store, key)
 
 
 def _referrer(digest: Digest, manifest: Manifest) -> Referrer | None:

@@ -48,7 +48,8 @@ class ManifestAccess:
         self._manifests = manifests
         self._repositories = repositories
         self._stores = stores
-        self._writes = ManifestWrites(manifests, stores, opening, clock, settling.find_all)
+        self._writes = ManifestWrites(manifests, stores, clock, settling.find_all)
+        self._opening = opening
         self._rules = rules
         self._clock = clock
 
@@ -94,6 +95,7 @@ class ManifestAccess:
             DigestMismatch: pushed under the digest of other content.
             ManifestBlobUnknown: it names blobs or manifests that the repository does not hold.
             BeingVerified: it names a blob that was uploaded, and that only the finalizer can prove.
+            NameUnknown: the organisation is not there, or is being removed.
             TagImmutable: a tag names another manifest, and must not move; no tag has moved, unless that one
                 was set only meanwhile.
         """
@@ -109,7 +111,7 @@ class ManifestAccess:
         tags = tuple(dict.fromkeys(tags))
         may_move = self._rules.of(repository)
         for _ in range(_ATTEMPTS):
-            self._writes.put(repository, digest, manifest, size)
+            self._writes.put(self._opening.open(repository), digest, manifest, size)
             pushed = Pushed(digest, manifest.media_type, size, principal, self._clock(), manifest.platforms)
             try:
                 self._manifests.put_tags(repository, tags, pushed, may_move)

@@ -39,3 +39,9 @@ class RepositoryOpening:
             raise NameUnknown(f"there is no organisation {org}")
         store: str = organisation.spec.get("store", DEFAULT_STORE)
         return store
+
+
+def is_standing(repositories: Repositories, record: RepositoryRecord) -> bool:
+    """Whether a repository is still there: another one of its name shares nothing with it."""
+    standing = repositories.find_repository(record.repository)
+    return standing is not None and standing.id == record.id

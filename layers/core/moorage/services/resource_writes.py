@@ -34,7 +34,9 @@ _NO_LOCK = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A resource after a request: whether it is new, what of it has no effect, and which of its keys ended."""
+    """A resource after a request: whether it is new, what of it has no effect, and which of its keys have
+    ended.
+    """
 
     record: ResourceRecord
     created: bool = False

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from moorage.adapters import keys
+from moorage.adapters.dynamodb.repositories import SAME_REPOSITORY
 from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.sessions import closing_write
 from moorage.adapters.dynamodb.table import Attempts, ConditionFailed, Table
 from moorage.adapters.dynamodb.writes import ABSENT, PRESENT, check, delete, put
 from moorage.domain.blobs import BlobLink, ObjectState, StoredObject
 from moorage.domain.digests import Digest
-from moorage.domain.errors import BlobUploadUnknown, ReferenceGone, WriteConflict
+from moorage.domain.errors import BlobUploadUnknown, NameUnknown, ReferenceGone, WriteConflict
 from moorage.domain.names import Repository
 from moorage.domain.sessions import UploadSession
 
 ABSENT_OR_SAME = "attribute_not_exists(#pk) OR #key = :standing"
+ABSENT_OR_OTHER = "attribute_not_exists(#pk) OR #key <> :standing"
 AS_READ = "#key = :standing"
 
 _CHANGING = "the blob is being changed by others; try again in a moment"
 
-SAME_REPOSITORY = "#id = :id"
-
 # Where the parts of a link's transaction stand.
-_REF, _LINK, _SESSION, _REPOSITORY = 0, 1, 2, 3
+_REF, _LINK, _REPOSITORY, _SESSION = 0, 1, 2, 3
 
 
 class DynamoBlobs:
@@ -87,7 +88,7 @@ class DynamoBlobs:
         found = self._table.query_all(keys.references(key), "org", "image", "digest", limit=max(limit, 0))
         return [(Repository(each["org"], each["image"]), Digest.parse(each["digest"])) for each in found]
 
-    def put_link(self, link: BlobLink, *, closing: UploadSession | None) -> None:
+    def put_link(self, link: BlobLink, *, repository_id: str, closing: UploadSession | None) -> None:
         """Write a link and close its session."""
         replaced: str | None = None
         attempts = Attempts()
@@ -97,12 +98,10 @@ class DynamoBlobs:
                 put(
                     _row(link), ABSENT_OR_SAME if replaced is None else AS_READ, standing=replaced or link.key
                 ),
+                check(keys.repository(link.repository), SAME_REPOSITORY, id=repository_id),
             ]
             if closing:
-                writes += [
-                    closing_write(closing, link),
-                    check(keys.repository(link.repository), SAME_REPOSITORY, id=closing.repository_id),
-                ]
+                writes.append(closing_write(closing, link))
             if replaced:
                 # A second upload of the same content takes over; the REF of the first goes with its link.
                 writes.append(delete(keys.reference(replaced, link.repository, link.digest)))
@@ -113,11 +112,25 @@ class DynamoBlobs:
                     raise ReferenceGone("the blob was deleted at the same time; try again") from None
                 if closing and failed.rows.keys() & {_SESSION, _REPOSITORY}:
                     raise BlobUploadUnknown("the upload has ended") from None
+                if _REPOSITORY in failed.rows:
+                    self._remove_unused_reference(link, attempts)
+                    raise NameUnknown("there is no such repository") from None
                 standing = failed.rows[_LINK]
                 replaced = standing["key"] if standing else None
             else:
                 return
             attempts.pause(WriteConflict(_CHANGING))
+
+    def _remove_unused_reference(self, link: BlobLink, attempts: Attempts) -> None:
+        """Remove a REF unless a link goes with it, of a repository that was made anew; whoever is about to
+        write that link finds the REF gone, and begins again.
+        """
+        with suppress(ConditionFailed):
+            self._table.transact(
+                check(keys.link(link.repository, link.digest), ABSENT_OR_OTHER, standing=link.key),
+                delete(keys.reference(link.key, link.repository, link.digest)),
+                attempts=attempts,
+            )
 
     def remove_link(self, repository: Repository, digest: Digest) -> BlobLink | None:
         """Remove a link and its REF."""

@@ -31,6 +31,8 @@ def job_row(job: CopyJob) -> Row:
         "leased_until": _time(job.leased_until),
         "moving": job.moving,
         "copying": list(job.copying),
+        "copying_in": job.copying_in,
+        "breakdowns": job.breakdowns,
         "ttl": _ttl(job),
         **_order_values(job.order),
     }
@@ -49,6 +51,7 @@ def request_row(job: CopyJob, request: JobRequest) -> Row:
     attributes = {
         "id": job.id,
         "fingerprint": request.fingerprint,
+        "created": job.created.isoformat(),
         "expires": job.expires.isoformat(),
         "ttl": _ttl(job),
     }
@@ -90,6 +93,8 @@ def copy_job(found: Row) -> CopyJob:
         leased_until=_time_in(found, "leased_until"),
         moving=found["moving"],
         copying=tuple(found["copying"]),
+        copying_in=found.get("copying_in"),
+        breakdowns=found.get("breakdowns", 0),
     )
 
 

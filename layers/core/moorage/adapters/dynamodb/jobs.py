@@ -39,9 +39,9 @@ from moorage.ports.jobs import JobPage
 OPEN = "#state IN (:queued, :running) AND #expires > :now"
 FREE = "(attribute_not_exists(#leased_until) OR #leased_until <= :now)"
 TAKEABLE = f"{OPEN} AND {FREE}"
-CANCELLABLE = f"{OPEN} AND (#moving = :no OR {FREE})"
+CANCELLABLE = f"{OPEN} AND (#moving = :no OR {FREE}) AND #progress.#position < #items"
 HELD = "#state = :running AND #lease = :lease"
-ABSENT_OR_OVER = f"{ABSENT} OR #expires <= :now"
+ABSENT_OR_OVER = f"{ABSENT} OR #expires <= :now OR #created < :since"
 
 ENDING = (
     "SET #state = :state, #finished = :now, #modified = :now, #moving = :no{reason}"
@@ -63,7 +63,11 @@ class DynamoJobs:
         attempts, made = Attempts(), job_row(job)
         writes = [put(made, ABSENT)]
         if request:
-            writes.append(put(request_row(job, request), ABSENT_OR_OVER, now=job.created.isoformat()))
+            since = (request.since or job.created - JOB_LIFETIME).isoformat()
+            made_before = put(
+                request_row(job, request), ABSENT_OR_OVER, now=job.created.isoformat(), since=since
+            )
+            writes.append(made_before)
         self._table.put_all(item_rows(job, items), attempts)
         try:
             self._table.transact(*writes, *(put(each) for each in list_rows(job)), attempts=attempts)
@@ -87,8 +91,9 @@ class DynamoJobs:
         """The job of a request: one read, and another one for the job."""
         made = self._table.get(keys.job_request(request.principal, request.key))
         job = self.find_job(made["id"], now) if made else None
-        if made and job:
-            request.refuse_other(made["fingerprint"])
+        if made is None or job is None or not request.concerns(job):
+            return None
+        request.refuse_other(made["fingerprint"])
         return job
 
     def jobs_of(self, org: str, after: str | None, limit: int, now: datetime) -> JobPage:
@@ -141,18 +146,20 @@ class DynamoJobs:
         *,
         moving: bool = False,
         copying: tuple[str, ...] = (),
+        copying_in: str | None = None,
     ) -> CopyJob | None:
         """Report, and keep the job."""
         saving = update(
             keys.job(job.id),
             "SET #progress = :progress, #modified = :now, #leased_until = :until, #moving = :moving,"
-            " #copying = :copying, #gsi1sk = :due",
+            " #copying = :copying, #gsi1sk = :due" + (", #copying_in = :copying_in" if copying_in else ""),
             HELD,
             progress=progress_values(progress),
             now=now.isoformat(),
             until=(now + LEASE).isoformat(),
             moving=moving,
             copying=copying,
+            **({"copying_in": copying_in} if copying_in else {}),
             due=keys.job_due(job.id, now + OVERDUE).gsi1sk,
             running=str(JobState.RUNNING),
             lease=job.lease or "",
@@ -166,17 +173,20 @@ class DynamoJobs:
             leased_until=now + LEASE,
             moving=moving,
             copying=copying,
+            copying_in=copying_in or job.copying_in,
         )
 
-    def release_job(self, job: CopyJob, now: datetime) -> bool:
+    def release_job(self, job: CopyJob, now: datetime, *, broken: bool = False) -> bool:
         """Give a job back."""
         releasing = update(
             keys.job(job.id),
-            "SET #modified = :now, #moving = :no, #gsi1sk = :due REMOVE #lease, #leased_until",
+            "SET #modified = :now, #moving = :no, #gsi1sk = :due, #breakdowns = :breakdowns"
+            " REMOVE #lease, #leased_until",
             HELD,
             now=now.isoformat(),
             no=False,
             due=keys.job_due(job.id, now + OVERDUE).gsi1sk,
+            breakdowns=job.breakdowns + broken,
             running=str(JobState.RUNNING),
             lease=job.lease or "",
         )

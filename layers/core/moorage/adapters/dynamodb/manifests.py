@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from moorage.adapters import keys
+from moorage.adapters.dynamodb.repositories import SAME_REPOSITORY
 from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.table import Attempts, ConditionFailed
 from moorage.adapters.dynamodb.tags import DynamoTags
-from moorage.adapters.dynamodb.writes import Write, delete, put, update
+from moorage.adapters.dynamodb.writes import Write, check, delete, put, update
 from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.digests import Digest
-from moorage.domain.errors import WriteConflict
+from moorage.domain.errors import NameUnknown, WriteConflict
 from moorage.domain.names import Repository
 from moorage.ports import ManifestRecord, Referrer, ReferrerPage
 
@@ -63,6 +64,7 @@ class DynamoManifests(DynamoTags):
         repository: Repository,
         manifest: ManifestRecord,
         *,
+        repository_id: str,
         uses: Collection[Digest],
         referrer: Referrer | None,
     ) -> None:
@@ -73,10 +75,16 @@ class DynamoManifests(DynamoTags):
         used = sorted(set(uses))
         attempts = Attempts()
         self._table.put_all([_use(repository, digest, manifest.digest, push) for digest in used], attempts)
-        writes = [_storing(repository, manifest, push, used, referrer)]
+        writes = [
+            _storing(repository, manifest, push, used, referrer),
+            check(keys.repository(repository), SAME_REPOSITORY, id=repository_id),
+        ]
         if referrer:
             writes.append(put(_referrer_row(repository, referrer)))
-        self._table.transact(*writes, attempts=attempts)
+        try:
+            self._table.transact(*writes, attempts=attempts)
+        except ConditionFailed:
+            raise NameUnknown("there is no such repository") from None
 
     def delete_manifest(self, repository: Repository, digest: Digest) -> bool:
         """Remove a manifest and everything about it; ``tags`` explains why so."""

@@ -14,6 +14,8 @@ from moorage.domain.errors import NameUnknown, WriteConflict
 from moorage.domain.names import Repository
 from moorage.ports import RepositoryRecord
 
+SAME_REPOSITORY = "#id = :id"
+
 # Where the row by name and the organisation stand in the transaction.
 _NAME, _ORGANISATION = 0, 2
 

@@ -144,7 +144,7 @@ class DynamoResources:
         remove_the_rest(self._table, hints)
 
     def check_write(self, before: ResourceRecord | None, after: ResourceRecord | None) -> None:
-        """Refuse what a write would refuse: one read, and one for each hundred rows of hints that would grow."""
+        """Refuse what a write would refuse: one read, and one for each hundred hints that it would add."""
         record = after or before
         if record is None:
             return

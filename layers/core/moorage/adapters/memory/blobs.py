@@ -11,7 +11,13 @@ from typing import Any
 from moorage.adapters.memory.manifests import MemoryManifests
 from moorage.domain.blobs import BlobLink, StoredObject
 from moorage.domain.digests import Digest
-from moorage.domain.errors import BlobUploadUnknown, ChunkOutOfOrder, ReferenceGone, WriteConflict
+from moorage.domain.errors import (
+    BlobUploadUnknown,
+    ChunkOutOfOrder,
+    NameUnknown,
+    ReferenceGone,
+    WriteConflict,
+)
 from moorage.domain.names import Repository
 from moorage.domain.sessions import Chunk, SessionState, UploadSession
 
@@ -76,22 +82,25 @@ class MemoryBlobs(MemoryManifests):
             )
             return found[: max(limit, 0)]
 
-    def put_link(self, link: BlobLink, *, closing: UploadSession | None) -> None:
+    def put_link(self, link: BlobLink, *, repository_id: str, closing: UploadSession | None) -> None:
         """Write a link and close its session."""
-        with self._blobs_lock:
+        with self._manifests_lock, self._blobs_lock:
             if (link.key, link.repository, link.digest) not in self._references:
                 raise ReferenceGone("the blob was deleted at the same time")
+            stands = self._is_repository(link.repository, repository_id)
             if closing:
                 where = closing.repository, closing.id
                 session = self._sessions.get(where)
-                record = self.find_repository(link.repository)
-                if session is None or session.state is not SessionState.OPEN:
-                    raise BlobUploadUnknown("the upload has ended")
-                if record is None or record.id != closing.repository_id:
+                if session is None or session.state is not SessionState.OPEN or not stands:
                     raise BlobUploadUnknown("the upload has ended")
                 self._sessions[where] = replace(session, state=SessionState.CLOSED, digest=link.digest)
                 if session.leaves_behind(link.key):
                     self._to_be_swept.add(where)
+            elif not stands:
+                there = self._links.get((link.repository, link.digest))
+                if there is None or there.key != link.key:
+                    self._references.discard((link.key, link.repository, link.digest))
+                raise NameUnknown("there is no such repository")
             standing = self._links.get((link.repository, link.digest))
             if standing and standing.key != link.key:
                 self._references.discard((standing.key, link.repository, link.digest))

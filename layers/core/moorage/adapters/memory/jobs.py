@@ -63,8 +63,9 @@ class MemoryJobs:
         with self._jobs_lock:
             made = self._requests.get(keys.job_request(request.principal, request.key))
             job = self.find_job(made.job_id, now) if made else None
-            if made and job:
-                request.refuse_other(made.fingerprint)
+            if made is None or job is None or not request.concerns(job):
+                return None
+            request.refuse_other(made.fingerprint)
             return job
 
     def jobs_of(self, org: str, after: str | None, limit: int, now: datetime) -> JobPage:
@@ -112,6 +113,7 @@ class MemoryJobs:
         *,
         moving: bool = False,
         copying: tuple[str, ...] = (),
+        copying_in: str | None = None,
     ) -> CopyJob | None:
         """Report, and keep the job."""
         with self._jobs_lock:
@@ -125,14 +127,18 @@ class MemoryJobs:
                 leased_until=now + LEASE,
                 moving=moving,
                 copying=copying,
+                copying_in=copying_in or standing.copying_in,
             )
 
-    def release_job(self, job: CopyJob, now: datetime) -> bool:
+    def release_job(self, job: CopyJob, now: datetime, *, broken: bool = False) -> bool:
         """Give a job back."""
         with self._jobs_lock:
             standing = self._held(job)
             if standing is not None:
-                self._put_job(standing, now, lease=None, leased_until=None, moving=False)
+                breakdowns = standing.breakdowns + broken
+                self._put_job(
+                    standing, now, lease=None, leased_until=None, moving=False, breakdowns=breakdowns
+                )
             return standing is not None
 
     def end_job(self, job: CopyJob, state: JobState, now: datetime, reason: str | None = None) -> bool:

@@ -75,18 +75,26 @@ class MemoryManifests(MemoryResources):
         repository: Repository,
         manifest: ManifestRecord,
         *,
+        repository_id: str,
         uses: Collection[Digest],
         referrer: Referrer | None,
     ) -> None:
         """Store a manifest; the time of its first push stays."""
         with self._manifests_lock:
             self._uses.update((repository, used, manifest.digest) for used in uses)
+            if not self._is_repository(repository, repository_id):
+                raise NameUnknown("there is no such repository")
             standing = self._manifests.get((repository, manifest.digest))
             if standing:
                 manifest = replace(manifest, pushed=standing.pushed)
             self._manifests[repository, manifest.digest] = manifest
             if referrer:
                 self._referrers[_referrer_key(repository, referrer)] = referrer
+
+    def _is_repository(self, repository: Repository, repository_id: str) -> bool:
+        """Whether a repository is the one with that id."""
+        record = self._repositories.get(repository)
+        return record is not None and record.id == repository_id
 
     def find_tag(self, repository: Repository, tag: str) -> Digest | None:
         """What the tag points at."""

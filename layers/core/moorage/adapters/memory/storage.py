@@ -9,7 +9,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from urllib.parse import quote
 
-from moorage.domain.errors import DigestMismatch, Unavailable
+from moorage.domain.errors import DigestMismatch, Unavailable, WriteConflict
 from moorage.ports import ObjectHead, Part, PresignedRequest
 
 _PIECE = 1024 * 1024
@@ -144,11 +144,11 @@ class MemoryStorage:
         with self._storage_lock:
             self._uploads[key, upload_id][number] = bytes(content)
 
-    def take_part(self, key: str, upload_id: str, number: int, content: bytes) -> Part | None:
-        """Store a part that is a copy; None if there is no such upload (any more)."""
+    def take_part(self, key: str, upload_id: str, number: int, content: bytes) -> Part:
+        """Store a part that is a copy."""
         with self._storage_lock:
             if (key, upload_id) not in self._uploads:
-                return None
+                raise WriteConflict("somebody else has ended the upload")
             self.put_part(key, upload_id, number, content)
             return _part(number, content)
 

@@ -31,7 +31,7 @@ from moorage.web.management.resources import (
     access_report,
     explanation,
 )
-from moorage.web.management.route import body_of, caller_of, object_of, services_of
+from moorage.web.management.route import DryRun, body_of, caller_of, object_of, services_of, writers_of
 from moorage.web.management.routing import Routes
 
 _IMAGES = "/org/{org}/image"
@@ -111,35 +111,36 @@ async def _latest(request: Request) -> Response:
     return _whole(request, services_of(request).images.latest(caller_of(request), repository))
 
 
-async def _create() -> Response:
+async def _create(dry_run: DryRun = False) -> Response:  # noqa: FBT002, ARG001 - refused either way
     raise _unmade()
 
 
-async def _upsert(request: Request) -> Response:
+async def _upsert(request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
     content = _content(request)
     body = _body(content)
     try:
-        return _replaced(request, ImageReference.parse(_org(request), body.name), body, content)
+        reference = ImageReference.parse(_org(request), body.name)
+        return _replaced(request, reference, body, content, dry_run=dry_run)
     except NotFound:
         raise _unmade() from None
 
 
-async def _replace(request: Request) -> Response:
+async def _replace(request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
     content = {"name": request.path_params["name"], **_content(request)}
     body = _body(content)
-    return _replaced(request, _meant(_reference(request), body.name), body, content)
+    return _replaced(request, _meant(_reference(request), body.name), body, content, dry_run=dry_run)
 
 
 async def _get(request: Request) -> Response:
     return _whole(request, services_of(request).images.get(caller_of(request), _reference(request)))
 
 
-async def _patch(request: Request) -> Response:
+async def _patch(request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
     content = _content(request)
     fields = _writable(content)
     reject_unknown(fields, ("name", "tags"), "what can be changed of an image")
     reference = _meant(_reference(request), fields.get("name"))
-    images, lock = services_of(request).images, Lock.parse(content)
+    images, lock = writers_of(request, dry_run=dry_run).images, Lock.parse(content)
     changes = fields.get("tags", {})
     if changes is None:
         return _whole(request, images.replace_tags(caller_of(request), reference, {}, lock))
@@ -148,8 +149,8 @@ async def _patch(request: Request) -> Response:
     return _whole(request, images.change_tags(caller_of(request), reference, changes, lock))
 
 
-async def _delete(request: Request) -> Response:
-    services_of(request).images.delete(caller_of(request), _reference(request))
+async def _delete(request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
+    writers_of(request, dry_run=dry_run).images.delete(caller_of(request), _reference(request))
     return Response(status_code=204)
 
 
@@ -216,9 +217,14 @@ def _body(content: Mapping[str, Any]) -> models.ImageBody:
 
 
 def _replaced(
-    request: Request, reference: ImageReference, body: models.ImageBody, content: Mapping[str, Any]
+    request: Request,
+    reference: ImageReference,
+    body: models.ImageBody,
+    content: Mapping[str, Any],
+    *,
+    dry_run: bool,
 ) -> Response:
-    images = services_of(request).images
+    images = writers_of(request, dry_run=dry_run).images
     record = images.replace_tags(caller_of(request), reference, body.tags, Lock.parse(content))
     return _whole(request, record)
 

@@ -18,12 +18,14 @@ from moorage.web.management import models, presentation
 from moorage.web.management.resources import Force, PermissionName, Principal, access_report, explanation
 from moorage.web.management.route import (
     BootstrapRoute,
+    DryRun,
     EitherRoute,
     body_of,
     bootstraps,
     caller_of,
     object_of,
     services_of,
+    writers_of,
 )
 from moorage.web.management.routing import Routes
 
@@ -101,17 +103,15 @@ async def _get(request: Request) -> Response:
     return JSONResponse(presentation.resource(record))
 
 
-async def _replace(request: Request) -> Response:
-    content = object_of(request)
+async def _replace(request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
+    content, writes = object_of(request), writers_of(request, dry_run=dry_run).writes
     body_of(models.OrganisationSettings, writable(content))
-    return presentation.written(
-        services_of(request).writes.replace(caller_of(request), _name(request), content)
-    )
+    return presentation.written(writes.replace(caller_of(request), _name(request), content))
 
 
-async def _patch(request: Request) -> Response:
-    changed = services_of(request).writes.patch(caller_of(request), _name(request), object_of(request))
-    return presentation.written(changed)
+async def _patch(request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
+    writes = writers_of(request, dry_run=dry_run).writes
+    return presentation.written(writes.patch(caller_of(request), _name(request), object_of(request)))
 
 
 async def _delete(request: Request, force: Force = False) -> Response:  # noqa: FBT002

@@ -21,7 +21,7 @@ from moorage.services.resource_writes import Written
 from moorage.web.management import models, presentation
 from moorage.web.management.presentation import Json
 from moorage.web.management.queries import pack, unpack
-from moorage.web.management.route import body_of, caller_of, object_of, services_of
+from moorage.web.management.route import DryRun, body_of, caller_of, object_of, services_of, writers_of
 from moorage.web.management.routing import Answers, Endpoint, Routes
 
 BODIES: Mapping[Kind, type[models.Shape]] = {
@@ -122,43 +122,45 @@ class _Kind:
         """A page of what a query selects."""
         return self._queried(request, Query(self.kind) if q is None else unpack(q, self.kind), after)
 
-    async def create(self, request: Request) -> Response:
+    async def create(self, request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
         """A new resource."""
-        content = self._content(request)
-        result = services_of(request).writes.create(
-            caller_of(request), self._named(request, content), content
-        )
-        return presentation.written(result)
+        content, writes = self._content(request), writers_of(request, dry_run=dry_run).writes
+        return presentation.written(writes.create(caller_of(request), self._named(request, content), content))
 
-    async def upsert(self, request: Request) -> Response:
+    async def upsert(self, request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
         """A resource by the name in the body."""
-        content = self._content(request)
-        result = services_of(request).writes.put(caller_of(request), self._named(request, content), content)
-        return presentation.written(result)
+        content, writes = self._content(request), writers_of(request, dry_run=dry_run).writes
+        return presentation.written(writes.put(caller_of(request), self._named(request, content), content))
 
     async def get(self, request: Request) -> Response:
         """One resource."""
         record = services_of(request).reads.get(caller_of(request), self._name(request))
         return JSONResponse(whole(request, record))
 
-    async def replace(self, request: Request) -> Response:
+    async def replace(self, request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
         """A resource with another content."""
         content = self._content(request, request.path_params["name"])
-        result = services_of(request).writes.replace(caller_of(request), self._name(request), content)
-        return self._changed(request, result)
+        writes = writers_of(request, dry_run=dry_run).writes
+        return self._changed(request, writes.replace(caller_of(request), self._name(request), content))
 
-    async def patch(self, request: Request) -> Response:
+    async def patch(self, request: Request, dry_run: DryRun = False) -> Response:  # noqa: FBT002
         """A changed resource."""
-        services, caller, name = services_of(request), caller_of(request), self._name(request)
-        content = object_of(request)
+        caller, name, content = caller_of(request), self._name(request), object_of(request)
+        writes = writers_of(request, dry_run=dry_run).writes
         if self.kind in _WITH_KEYS and _DROP_KEYS in content:
-            keys = content.pop(_DROP_KEYS)
-            return self._changed(request, services.keys.drop(caller, name, keys, content))
-        return self._changed(request, services.writes.patch(caller, name, content))
+            dropped, keys = content.pop(_DROP_KEYS), services_of(request).keys
+            return self._changed(request, keys.drop(caller, name, dropped, content, dry_run=dry_run))
+        return self._changed(request, writes.patch(caller, name, content))
 
-    async def delete(self, request: Request, force: Force = False) -> Response:  # noqa: FBT002
+    async def delete(
+        self,
+        request: Request,
+        force: Force = False,  # noqa: FBT002
+        dry_run: DryRun = False,  # noqa: FBT002
+    ) -> Response:
         """A resource that is gone."""
-        services_of(request).deletes.delete(caller_of(request), self._name(request), force=force)
+        deletes = writers_of(request, dry_run=dry_run).deletes
+        deletes.delete(caller_of(request), self._name(request), force=force)
         return Response(status_code=204)
 
     async def access_report(self, request: Request) -> Response:
@@ -191,7 +193,10 @@ class _Kind:
         )
 
     def _changed(self, request: Request, result: Written) -> Response:
-        return JSONResponse(whole(request, result.record, result.warnings))
+        body = whole(request, result.record, result.warnings)
+        if "keys" in body:
+            body["keys"] = [each for each in body["keys"] if each["name"] not in result.ended_keys]
+        return JSONResponse(body)
 
     def _content(self, request: Request, name: str | None = None) -> dict[str, Any]:
         """The body of a write, in the shape of the kind; called ``name`` if it does not say how."""

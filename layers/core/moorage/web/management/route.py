@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
+from fastapi import Query as Parameter
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -23,13 +25,20 @@ from moorage.web.resource import request_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.web.management.services import ManagementServices
+    from moorage.web.management.services import ManagementServices, Writers
 
 Model = TypeVar("Model", bound=BaseModel)
+
+DRY_RUN = "dryRun"
+DryRun = Annotated[
+    bool, Parameter(alias=DRY_RUN, description="Check all, answer what would be, and write nothing.")
+]
 
 _log = logging.getLogger("moorage.web")
 _MAX_PROBLEMS = 20
 _BOOTSTRAP = "bootstrap"
+_DASHES = re.compile("[-_]")
+_READING = frozenset({"GET", "HEAD"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 # What a path goes through on its way to a resource, and how that is named.
 _PLACES: Mapping[str, Callable[[str], str]] = {"org": parse_organisation, "gvc": parse_resource_name}
@@ -48,6 +57,7 @@ class ManagementRoute(APIRoute):
             try:
                 self.authenticate(request)
                 _check_place(request)
+                self._check_dry_run(request)
                 if request.method in _WITH_BODY:
                     request.state.content = _content(request, await request.body())
                 return await endpoint(request)
@@ -60,6 +70,20 @@ class ManagementRoute(APIRoute):
 
     def authenticate(self, request: Request) -> None:
         """Nobody has to prove anything here."""
+
+    def _check_dry_run(self, request: Request) -> None:
+        """Refuse to write for who asks for a dry run that there is not, or in another spelling.
+
+        Raises:
+            InvalidInput: that is so.
+        """
+        asked = {name for name in request.query_params if _DASHES.sub("", name).lower() == DRY_RUN.lower()}
+        if not asked or request.method in _READING:
+            return
+        if DRY_RUN not in (field.alias for field in self.dependant.query_params):
+            raise InvalidInput("this endpoint has no dry run; nothing was changed")
+        if asked != {DRY_RUN}:
+            raise InvalidInput(f"a dry run is asked for by {DRY_RUN}=true; nothing was changed")
 
 
 class SignedRoute(ManagementRoute):
@@ -108,6 +132,14 @@ class BootstrapRoute(ManagementRoute):
 def services_of(request: Request) -> ManagementServices:
     """The use cases that the application was made with."""
     return cast("ManagementServices", request.app.state.services)
+
+
+def writers_of(request: Request, *, dry_run: bool) -> Writers:
+    """The use cases that write; for a dry run, which the log tells, those that do not."""
+    if not dry_run:
+        return services_of(request)
+    request.state.dry_run = True
+    return services_of(request).dry_runs
 
 
 def caller_of(request: Request) -> Caller:

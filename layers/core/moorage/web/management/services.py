@@ -20,18 +20,25 @@ from moorage.web.origin import Entrance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManagementServices:
-    """What the endpoints call, and how clients come in."""
+class Writers:
+    """What changes resources and images, or does all of it but the writing."""
+
+    writes: ResourceWrites
+    deletes: ResourceDeletes
+    images: ImageAccess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagementServices(Writers):
+    """What the endpoints call, and how clients come in; ``dry_runs`` write nothing."""
 
     callers: Callers
     organisations: OrganisationAdministration
     reads: ResourceReads
-    writes: ResourceWrites
-    deletes: ResourceDeletes
     keys: PrincipalKeys
     invitations: Invitations
     reports: Reports
-    images: ImageAccess
+    dry_runs: Writers
     jobs: JobAccess
     copies: CopyRequests
     entrance: Entrance

@@ -103,6 +103,7 @@ def _log_request(request: Request, status: int, seconds: float) -> None:
         "principal": state.get("principal"),
         "status": int(HTTPStatus(status)),
         "code": state.get("code"),
+        "dry_run": state.get("dry_run"),
         "milliseconds": round(seconds * 1000, 1),
         "request_id": request_id(request),
         "user_agent": request.headers.get("user-agent", "")[:200],
