@@ -2,5 +2,5 @@
 
 .PHONY: copies-nightly
 
-copies-nightly: $(DEV_READY) $(EMULATORS_READY) ## copies whose worker is killed at five points, and the queue's own time (ten minutes)
+copies-nightly: $(DEV_READY) $(EMULATORS_READY) ## copies whose worker is killed at five points, and the queue's own time (four minutes)
 	@.venv/bin/pytest --capture=no --durations=5 -m nightly tests/local

@@ -598,6 +598,7 @@ def test_gzip_layer_of_another_tool_stays_as_it_is(read, tmp_path, packed, plain
         (GZIPPED + b"more", "cannot be decompressed"),
         (b"\x1f\x8b" + b"x" * 100, "cannot be decompressed"),
     ],
+    ids=["other", "more", "cut", "checksum", "head", "behind", "noise"],
 )
 @pytest.mark.parametrize("compress", [True, False])
 def test_gzip_layer_that_is_not_what_the_configuration_calls_it(read, tmp_path, packed, said, compress):

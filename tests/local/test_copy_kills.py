@@ -2,9 +2,11 @@
 nothing had happened.
 """
 
+from datetime import UTC, datetime
+
 import pytest
 
-from tests.local.copies import Desk, Pusher, job_row, messages, noise, problems, until
+from tests.local.copies import Desk, Pusher, job_row, messages, noise, owner, problems, until
 from tests.local.killing import killed
 from tests.running_cloud import RunningCloud
 
@@ -83,9 +85,14 @@ def test_worker_that_is_killed_at_any_point_is_followed_by_another(cloud, desk, 
     assert problems(cloud) == []
 
 
-def test_a_copy_that_is_cancelled_while_it_runs_ends_and_leaves_nothing(cloud, desk, pushed):
-    job = desk.copy("layers:v1", "elsewhere", destinationName="cancelled")
-    until(lambda: job_row(cloud, job["id"]).copying)
+def test_a_copy_that_is_cancelled_while_it_runs_ends_and_leaves_nothing(cloud, desk):
+    pusher = Pusher(cloud, "demo/cancelled")
+    # Of layers that nobody has at the destination.
+    pusher.image(*(noise(f"cancelled {number}", 500_000) for number in range(LAYERS)), tag="v1")
+    job = desk.copy("cancelled:v1", "elsewhere")
+    with owner(cloud) as (table, _):
+        while not (standing := table.find_job(job["id"], datetime.now(UTC))).copying:
+            assert standing.state.is_open, "it was faster than this test"
     cancelled = desk.ask("POST", f"/org/demo/job/{job['id']}/-cancel")
     assert (cancelled.status, cancelled.json()["state"]) == (200, "cancelled"), cancelled.data
     until(lambda: messages(cloud) == (0, 0))
