@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,22 @@ def patch(url: str, blob: Path, headers: dict[str, str]) -> str:
         RuntimeError: it was not taken.
     """
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=_SECONDS)
-    connection.putrequest("PATCH", f"{place.path}?{place.query}" if place.query else place.path)
-    for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
-        connection.putheader(name, value)
-    connection.endheaders()
     size = blob.stat().st_size
-    with blob.open("rb") as file:
-        for offset in range(0, size, _CHUNK_BYTES):
-            count = min(_CHUNK_BYTES, size - offset)
-            connection.sock.sendall(b"%x\r\n" % count)
-            connection.sock.sendfile(file, offset, count)
-            connection.sock.sendall(b"\r\n")
-    connection.sock.sendall(b"0\r\n\r\n")
-    with connection.getresponse() as answer:
-        said = answer.read(500)
-    connection.close()
+    with closing(http.client.HTTPConnection(str(place.hostname), place.port, timeout=_SECONDS)) as connection:
+        connection.putrequest("PATCH", f"{place.path}?{place.query}" if place.query else place.path)
+        for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        # Who refuses need not read on; the answer says why.
+        with blob.open("rb") as file, suppress(BrokenPipeError, ConnectionResetError):
+            for offset in range(0, size, _CHUNK_BYTES):
+                count = min(_CHUNK_BYTES, size - offset)
+                connection.sock.sendall(b"%x\r\n" % count)
+                connection.sock.sendfile(file, offset, count)
+                connection.sock.sendall(b"\r\n")
+            connection.sock.sendall(b"0\r\n\r\n")
+        with connection.getresponse() as answer:
+            said = answer.read(500)
     if answer.status != http.client.ACCEPTED:
         raise RuntimeError(f"{answer.status} {said!r}")
     return str(answer.headers["Location"])

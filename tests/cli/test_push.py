@@ -274,6 +274,7 @@ def test_who_may_not_push_is_told_so_and_sends_nothing(world, user, made):
     world.sign_in(user, "demo/viewer")
     outcome = user.run(*PUSH, str(made.layout), "app")
     assert outcome.code == 4
+    assert "may not push to demo/app" in outcome.err
     assert world.store.asked == []
 
 

@@ -16,6 +16,7 @@ from tests.contract.samples import (
     OTHER_ORG,
     digest,
     manifest,
+    opened,
     point,
     push,
     pushed,
@@ -167,12 +168,14 @@ def test_more_tags_than_a_query_returns_at_once_are_all_listed(dynamo_table):
 @pytest.mark.parametrize("seed", range(2))
 def test_both_tables_answer_alike_to_any_sequence_of_calls(dynamo_table, memory_table, seed):
     choose = random.Random(seed)
+    repository_id, _ = (opened(table, APP).id for table in (dynamo_table, memory_table))
     for _ in range(25):
         name, tag = choose.choice("abc"), choose.choice(["v1", "v2", "latest"])
+        stored = {"manifest": manifest(name), "repository_id": repository_id, "uses": [], "referrer": None}
         when = choose.choice([NOW, LATER])
         moving = {"tags": [tag], "pushed": pushed(digest(name), when), "may_move": lambda _: None}
         calls: list[tuple[str, dict[str, Any]]] = [
-            ("put_manifest", {"manifest": manifest(name), "uses": [], "referrer": None}),
+            ("put_manifest", stored),
             ("put_tags", moving),
             ("put_tags", moving),
             ("delete_tag", {"tag": tag}),

@@ -68,7 +68,7 @@ def test_a_job_says_all_that_is_known_of_it(management: Management):
         "source": {"org": "demo", "repository": "team/app", "tag": "v1", "digest": str(D)},
         "destination": {"org": "other", "repository": "mirror/app", "tag": "v1"},
         "progress": {
-            "tags": {"done": 0, "total": 1},
+            "tags": {"done": 0, "total": 2},
             "manifests": {"done": 0, "total": 0},
             "bytes": {"done": 0, "total": 0},
         },
@@ -86,7 +86,7 @@ def test_a_job_that_is_done_says_when_and_how_much(management: Management):
     management.world.clock.advance(SECOND)
     running = take(management, made)
     progress = Progress(
-        position=1, manifests=3, manifests_total=3, size=10**12, size_total=10**12, copied=700
+        position=2, manifests=3, manifests_total=3, size=10**12, size_total=10**12, copied=700
     )
     assert table.save_progress(running, progress, now + 2 * SECOND, copying=("copy/aa/key",))
     told = tell(management, made)
@@ -98,7 +98,7 @@ def test_a_job_that_is_done_says_when_and_how_much(management: Management):
     assert (told["state"], told["finished"]) == ("succeeded", "2026-05-04T03:02:04.000Z")
     assert told["lastModified"] == told["finished"]
     assert told["progress"] == {
-        "tags": {"done": 1, "total": 1},
+        "tags": {"done": 2, "total": 2},
         "manifests": {"done": 3, "total": 3},
         "bytes": {"done": 10**12, "total": 10**12},
     }

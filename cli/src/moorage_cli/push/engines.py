@@ -53,13 +53,17 @@ def save(engine: str, image: str, scratch: Scratch) -> Path:
 
 def _run(words: Sequence[str], output: Output, errors: IO[bytes]) -> int:
     """The exit code of a program that writes to ``output``; it does not outlive the writing."""
-    with subprocess.Popen(  # noqa: S603 - the engine's own command, and no shell
+    # Not as a context: if a signal ends us before the first line of that, its end would wait for the program.
+    process = subprocess.Popen(  # noqa: S603 - the engine's own command, and no shell
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
-    ) as process:
-        try:
-            while process.stdout and (piece := process.stdout.read(PIECE)):
-                output.write(piece)
-            return process.wait()
-        except BaseException:
+    )
+    try:
+        while process.stdout and (piece := process.stdout.read(PIECE)):
+            output.write(piece)
+        return process.wait()
+    finally:
+        if process.stdout:
+            process.stdout.close()
+        if process.poll() is None:
             process.kill()
-            raise
+            process.wait()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage_cli.answers import json_of
 from moorage_cli.api import Api, Json, require_object
-from moorage_cli.errors import NotARegistry, NotFound
+from moorage_cli.errors import NotAllowed, NotARegistry, NotFound
 from moorage_cli.push.image import MANIFEST_TYPES, Manifest
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class Repository:
     def __init__(self, api: Api, tokens: Tokens, name: str) -> None:
         self._api = api
         self._tokens = tokens
+        self._name = name
         self._base = f"/v2/{name}"
 
     def holds_manifest(self, digest: str) -> bool:
@@ -133,6 +134,11 @@ class Repository:
         answer = self._send("HEAD", f"/manifests/{digest}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return False
+        if answer.status_code == HTTPStatus.FORBIDDEN:
+            # This asks for a pull, which whoever may push may do.
+            raise NotAllowed(
+                f"you may not push to {self._name}", "ask for the permission create on its images"
+            )
         if answer.is_error:
             # An answer to HEAD says nothing about itself.
             json_of(self._send("GET", f"/manifests/{digest}"), self._api.endpoint)
