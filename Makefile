@@ -15,6 +15,8 @@ UV := .local/uv/bin/uv
 # The interpreter that was given, not one that uv finds or downloads.
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(CURDIR)/.local/uv/bin/python
+# Whatever the shell says: the tests start hundreds of Python processes, and each would compile all it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Stamps stand inside what they vouch for, so that a deleted environment is made again.
 UV_READY := .local/uv/$(UV_VERSION).stamp

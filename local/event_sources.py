@@ -11,12 +11,13 @@ import functools
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from local import aws, sqs_events
 from local.functions import FunctionError
 from local.intrinsics import TemplateError
+from local.processes import StartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -80,13 +81,12 @@ class EventSource:
         at_once = properties.get("ScalingConfig", {}).get("MaximumConcurrency", _BATCHES_AT_ONCE)
         self._at_once = min(int(at_once), _BATCHES_AT_ONCE)
 
-    async def warm(self) -> None:
-        """Start an environment of the function before the first message comes."""
-        if self.enabled:
-            await self._pool.warm()
-
     async def run(self, emulators: Emulators) -> None:
         """Poll until cancelled; what is under way is then given back to the queue."""
+        # The first message should not wait for this, nor start a second environment beside it. A function
+        # that cannot start says so to each message.
+        with suppress(StartError):
+            await self._pool.warm()
         queue = _Queue(aws.client(emulators, "sqs"), self._url, 2 + self._at_once)
         free = asyncio.Semaphore(self._at_once)
         try:

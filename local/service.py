@@ -108,11 +108,8 @@ class Service:
                 task = asyncio.create_task(schedule.run())
                 cleanup.callback(task.cancel)
             bridge = await self._bridge(cleanup)
-            sources = deployment.event_sources()
-            await cleanup.enter_async_context(event_sources.polling(sources, self._running))
-            # Nobody waits for these, but the first copy should not wait for them either.
-            warming = asyncio.gather(*(source.warm() for source in sources), return_exceptions=True)
-            cleanup.callback(warming.cancel)
+            sources = event_sources.polling(deployment.event_sources(), self._running)
+            await cleanup.enter_async_context(sources)
             announce(self._credentials(ports.number(listener)))
             table = connect_table(self._stack.output("TableName"))
             bridge.catch_up(lambda key: _is_processed(table, key))

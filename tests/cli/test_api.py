@@ -21,6 +21,7 @@ from moorage_cli.errors import (
     Unreachable,
     VersionMismatch,
 )
+from tests.certificates import self_signed
 from tests.cli.stand_in import Answer, StandIn, listed, refusal, resource
 from tests.cli.terminal import KEY
 from tests.running_cloud import free_port
@@ -252,9 +253,8 @@ def test_server_that_says_nothing_is_said_so(connect):
 
 
 def test_certificate_that_nobody_vouches_for_is_refused(connect, tmp_path, waits):
-    cert, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain(self_signed(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=_shake_hands, args=(listening, context))
         thread.start()
@@ -271,35 +271,6 @@ def _shake_hands(listening: socket.socket, context: ssl.SSLContext) -> None:
             context.wrap_socket(connection, server_side=True).close()
         except OSError:
             return
-
-
-def self_signed(folder):
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
-
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return folder / "cert.pem", folder / "key.pem"
 
 
 def pages(stand_in: StandIn) -> None:

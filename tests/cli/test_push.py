@@ -23,9 +23,9 @@ from moorage.domain.resources import Kind
 from moorage_cli.commands import image_push
 from moorage_cli.push import blob_upload
 from moorage_cli.push import pushing as pushing_module
+from tests.certificates import self_signed
 from tests.cli.pushing import PUSH, pushing, s3_error
 from tests.cli.stand_in import Answer
-from tests.cli.test_api import self_signed
 from tests.cli.test_command import HEAVY, LOADED
 from tests.clients import image
 
@@ -632,7 +632,7 @@ def test_store_is_not_waited_for_once_it_is_not_asked_again(world, user, made, m
 
 def test_certificate_that_is_not_accepted_is_not_tried_again(world, user, made, tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*self_signed(tmp_path))
+    context.load_cert_chain(self_signed(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         begun = []
 

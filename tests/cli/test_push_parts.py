@@ -23,10 +23,10 @@ from moorage_cli.push.store import Answer, Broken, Interrupted, Store, tls
 from moorage_cli.push.terminal_bars import FittingProgress, fitting
 from moorage_cli.push.unfinished import Unfinished
 from moorage_cli.push.workers import Workers
+from tests.certificates import self_signed
 from tests.cli import stand_in as registry
 from tests.cli.stand_in import serving
 from tests.cli.terminal import KEY
-from tests.cli.test_api import self_signed
 from tests.running_cloud import free_port
 
 DIGEST = "sha256:" + "0" * 64
@@ -169,9 +169,8 @@ def test_what_came_over_https_goes_on_over_https():
 
 @pytest.mark.parametrize("insecure", [True, False])
 def test_https(tmp_path, file, insecure):
-    cert, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain(self_signed(tmp_path))
     with serving() as there, socket.create_server(("127.0.0.1", 0)) as listening:
         there.on("PUT", "/key", registry.Answer())
         thread = threading.Thread(target=_relay, args=(listening, context, there.port))

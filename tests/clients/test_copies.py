@@ -19,6 +19,7 @@ import urllib3
 
 from local import service
 from moorage.domain.jobs import DOCUMENT_PREFIX
+from tests import journal
 from tests.clients import bucket, image, registry
 from tests.clients.abilities import Indexes
 from tests.clients.artifacts import Oras, Regctl
@@ -219,8 +220,7 @@ def ended(source: Source, path: str) -> Any:
 
 def asked_of_s3(cloud: Cloud) -> list[dict[str, Any]]:
     """All requests to either bucket until now."""
-    lines = (cloud.state / "traffic" / service.S3_TRAFFIC).read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return journal.entries(cloud.state / "traffic" / service.S3_TRAFFIC)
 
 
 def key_in(path: str) -> str:

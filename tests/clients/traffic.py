@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from tests import journal
 from tests.clients.cloud import Cloud
 
 
@@ -27,13 +28,11 @@ class Event:
 @contextmanager
 def noting(cloud: Cloud) -> Iterator[list[Event]]:
     """The requests of the block, complete when it has ended."""
-    first, noted = len(_lines(cloud)), list[Event]()
+    first, noted = len(_entries(cloud)), list[Event]()
     yield noted
-    for line in _lines(cloud)[first:]:
-        event = json.loads(line)
+    for event in _entries(cloud)[first:]:
         noted.append(Event(event["method"], event["path"], event["body_bytes"]))
 
 
-def _lines(cloud: Cloud) -> list[str]:
-    journal = cloud.state / "traffic" / "RegistryFunction.jsonl"
-    return journal.read_text("utf-8").splitlines() if journal.exists() else []
+def _entries(cloud: Cloud) -> list[dict[str, Any]]:
+    return journal.entries(cloud.state / "traffic" / "RegistryFunction.jsonl")

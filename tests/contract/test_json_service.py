@@ -5,15 +5,10 @@ import random
 import ssl
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from moorage.adapters import json_service
 from moorage.adapters.access import Access
@@ -22,6 +17,7 @@ from moorage.adapters.dynamodb import Table
 from moorage.adapters.dynamodb.writes import put
 from moorage.adapters.json_service import JsonService, NoAnswerError
 from moorage.adapters.signing import StaticKeys
+from tests.certificates import self_signed
 from tests.contract.faults import Answer, dynamodb_answer, dynamodb_error, faulty_server
 
 KEYS = StaticKeys("AKIDEXAMPLE", "secret", None)
@@ -188,34 +184,9 @@ def test_proxy_of_the_environment_is_used(monkeypatch, variables, endpoint, prox
     assert isinstance(pool, urllib3.HTTPSConnectionPool) is (endpoint == ITSELF)
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    """A certificate of this machine that it has signed itself, with its key in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, traditional = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(
-        built.public_bytes(pem) + key.private_bytes(pem, traditional, serialization.NoEncryption())
-    )
-    return path
-
-
 @pytest.mark.parametrize("trusted", [True, False])
-def test_only_a_server_with_a_trusted_certificate_is_asked(certificate, monkeypatch, trusted):
+def test_only_a_server_with_a_trusted_certificate_is_asked(tmp_path, monkeypatch, trusted):
+    certificate = self_signed(tmp_path)
     for name in ("https_proxy", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)

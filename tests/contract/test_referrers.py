@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from moorage.adapters import keys
 from moorage.adapters.memory import MemoryTable
+from moorage.adapters.referrer_cursors import referrers_cursor, referrers_place
 from moorage.domain.digests import Algorithm
 from moorage.domain.errors import QueryInvalid
 from moorage.ports import Referrer
@@ -183,7 +184,7 @@ def test_cursor_that_was_not_given_out_is_refused(table, after):
 
 def test_cursor_shows_nothing_but_letters_digits_hyphens_and_underscores():
     key = keys.referrer(APP, SUBJECT, "a/b+c?é", digest("x"))
-    cursor = keys.referrers_cursor(key)
+    cursor = referrers_cursor(key)
     assert cursor.isascii()
     assert cursor.replace("-", "").replace("_", "").isalnum()
-    assert keys.referrers_place(APP, SUBJECT, None, cursor) == key
+    assert referrers_place(APP, SUBJECT, None, cursor) == key

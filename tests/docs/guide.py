@@ -16,15 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).parents[2] / "docs"
-WITHIN = 240.0
-_BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+from tests.docs.page import Page, run
+
 _MARK = "--- the commands of line "
 _WORDS = frozenset({"docker", "refused", "elsewhere"})
 
@@ -53,19 +51,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Guide:
-    """A page, of which some text may be replaced by that of a test: an address, an organisation."""
-
-    name: str
-    replaced: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """The page."""
-        text = (DOCS / self.name).read_text("utf-8")
-        for old, new in self.replaced.items():
-            text = text.replace(old, new)
-        return text
+class Guide(Page):
+    """A page that a person follows."""
 
     @property
     def steps(self) -> list[Step]:
@@ -90,12 +77,10 @@ class Guide:
             yield Step(commands, tuple(expected))
 
     def _blocks(self) -> Iterator[Block]:
-        text = self.text
-        for found in _BLOCK.finditer(text):
-            marks = frozenset(found[2].split())
-            line = text.count("\n", 0, found.start()) + 2
+        for line, language, mark, content in self.blocks():
+            marks = frozenset(mark.split())
             assert marks <= _WORDS, f"{self.name}:{line}: unknown marks {marks - _WORDS}"
-            yield Block(line, found[1], marks, found[3])
+            yield Block(line, language, marks, content)
 
 
 def follow(guide: Guide, home: Path, *, prelude: str = "", without: str = "", **variables: str) -> int:
@@ -103,16 +88,7 @@ def follow(guide: Guide, home: Path, *, prelude: str = "", without: str = "", **
     they print against the page; how many blocks that were. ``prelude`` goes before the first command.
     """
     steps = [step for step in guide.steps if without not in step.commands.marks]
-    script = "\n".join(["set -eo pipefail", "exec 2>&1", prelude, *(_run(step.commands) for step in steps)])
-    finished = subprocess.run(
-        ["bash", "-c", script],
-        cwd=home,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8", **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=WITHIN,
-        check=False,
-    )
+    finished = run([prelude, *(_run(step.commands) for step in steps)], home, **variables)
     printed = _printed(finished.stdout.decode("utf-8", "replace"))
     for step in steps:
         block = step.commands

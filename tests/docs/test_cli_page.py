@@ -18,7 +18,8 @@ from moorage_cli.errors import INTERRUPTED, PIPE_CLOSED, CliError
 from moorage_cli.main import cli
 from moorage_cli.session import OUTPUTS
 from moorage_cli.signals import ENDING, Terminated
-from tests.docs.guide import DOCS, Guide, follow
+from tests.docs.guide import Guide, follow
+from tests.docs.page import DOCS
 from tests.docs.programs import needing
 from tests.docs.test_cli_session import told, variables
 from tests.docs.test_reference import table

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.guide import DOCS
 from tests.docs.organisation import founded
+from tests.docs.page import DOCS
 from tests.docs.programs import needing
 from tests.docs.transcript import Transcript, replay
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from moorage.domain.trust import is_identity_link
-from tests.docs.guide import DOCS
+from tests.docs.page import DOCS
 
 ROOT = DOCS.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]

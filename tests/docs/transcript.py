@@ -17,15 +17,12 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs.guide import DOCS
+from tests.docs.page import Page, run
 
-WITHIN = 240.0
-_BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "--- what is typed in line "
 _ANY_LINES = "..."
 _VARYING = (
@@ -50,26 +47,12 @@ class Typed:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
-    """A page below ``docs``, of which some text may be replaced by that of a test."""
-
-    name: str
-    replaced: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """The page."""
-        text = (DOCS / self.name).read_text("utf-8")
-        for old, new in self.replaced.items():
-            text = text.replace(old, new)
-        return text
+class Transcript(Page):
+    """A page that shows what is typed and printed."""
 
     def typed(self) -> Iterator[Typed]:
         """All that is typed, in order."""
-        text = self.text
-        for found in _BLOCK.finditer(text):
-            line = text.count("\n", 0, found.start()) + 2
-            language, mark, content = found[1], found[2].strip(), found[3]
+        for line, language, mark, content in self.blocks():
             if language == "console":
                 yield from _session(line, content, needs_clients=mark == "clients")
             elif language == "sh":
@@ -87,21 +70,7 @@ def replay(
     """
     typed = [each for each in transcript.typed() if clients or not each.needs_clients]
     parts = [f"printf '\\n%s\\n' '{_MARK}{each.line}'\n{each.text}" for each in typed]
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(["set -eo pipefail", "exec 2>&1", prelude, *parts])],
-        cwd=home,
-        env={
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": str(home),
-            "LC_ALL": "C.UTF-8",
-            "TZ": "UTC",
-            **variables,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=WITHIN,
-        check=False,
-    )
+    done = run([prelude, *parts], home, **{"TZ": "UTC", **variables})
     outputs = _by_line(done.stdout.decode("utf-8", "replace"))
     for each in typed:
         place = f"docs/{transcript.name}:{each.line}"

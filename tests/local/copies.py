@@ -19,7 +19,7 @@ from moorage.adapters.dynamodb import connect_table
 from moorage.adapters.dynamodb.rows import from_item
 from moorage.bootstrap.stores import StoreSettings
 from moorage.domain.jobs import OVERDUE
-from tests import copy_checker
+from tests import copy_checker, journal
 from tests.clients import bucket
 from tests.local.registry import MANIFEST, Registry
 
@@ -272,8 +272,7 @@ def neglect(cloud, job_id):
 def outcomes(cloud):
     """What the worker says of the jobs that it was brought to."""
     log = cloud.state / "logs" / "CopyWorkerFunction.log"
-    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.startswith("{")]
-    return [(line["job"], line["outcome"]) for line in lines if line["message"] == "copied"]
+    return [(line["job"], line["outcome"]) for line in journal.entries(log) if line["message"] == "copied"]
 
 
 def put_document(cloud, key, content):
@@ -318,5 +317,4 @@ def messages(cloud, *kinds):
 
 def s3_requests(cloud):
     """What was asked of S3 so far, on a cloud that counts."""
-    file = cloud.state / "traffic" / service.S3_TRAFFIC
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    return journal.entries(cloud.state / "traffic" / service.S3_TRAFFIC)

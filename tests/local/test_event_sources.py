@@ -17,6 +17,7 @@ from local.intrinsics import TemplateError
 from local.resources import Resources
 from local.template import Stack
 from local.traffic import Traffic
+from tests import journal
 from tests.local.conftest import DATA, toy_function
 from tests.local.shapes import sample, shape
 
@@ -70,8 +71,12 @@ class Case:
 
     @property
     def events(self):
-        lines = self.log.read_text("utf-8").splitlines() if self.log.exists() else []
-        return [json.loads(line.removeprefix("event ")) for line in lines if line.startswith("event ")]
+        return journal.entries(self.log, "event ")
+
+    @property
+    def started(self):
+        """How many environments of the function there were."""
+        return self.log.read_text("utf-8").split("\n").count("started") if self.log.exists() else 0
 
     @property
     def attempts(self):
@@ -264,28 +269,21 @@ def test_mapping_that_is_switched_off_leaves_the_queue_alone(case):
     assert made.count() == (1, 0)
 
 
-@pytest.mark.parametrize(("enabled", "starts"), [(True, 1), (False, 0)])
-def test_function_is_started_before_its_first_message(tmp_path, enabled, starts):
-    place = Place("warm", "us-east-1", "000000000000")
-    stack = Stack(place, {"Resources": resources({}, {}, {"Enabled": enabled})}, {})
-
-    async def warm():
-        pool = Pool(FUNCTION, tmp_path / "log", 4)
-        mapping = stack.of_kind("AWS::Lambda::EventSourceMapping")[0]
-        try:
-            await EventSource(stack, mapping, pools(pool)).warm()
-            return len(pool._all)
-        finally:
-            await pool.close()
-
-    assert asyncio.run(warm()) == starts
+def test_function_is_started_once_before_its_first_message(case):
+    made = case()
+    made.serve_until(lambda: made.started)
+    assert made.started == 1
+    made.send({})
+    made.serve_until(lambda: made.attempts)
+    # Once more for the second time of serving, not for the message.
+    assert made.started == 2
 
 
 def test_what_enters_the_function_is_counted(case):
     made = case()
     made.send({"text": "ä" * 1000})
     made.serve_until(lambda: made.attempts)
-    (line,) = [json.loads(line) for line in made.traffic.read_text("utf-8").splitlines()]
+    (line,) = journal.entries(made.traffic)
     assert line["event"] == "aws:sqs"
     text = json.dumps(made.events[0], ensure_ascii=False, separators=(",", ":"))
     assert line["payload_bytes"] == len(text.encode())

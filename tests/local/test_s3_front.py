@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import os
 from types import SimpleNamespace
 
@@ -14,6 +13,7 @@ from local.emulators import Emulators
 from local.s3_front import S3Front, line
 from local.traffic import Traffic
 from local.wire import Head
+from tests import journal
 from tests.local import wire
 
 MIB = 1024 * 1024
@@ -153,10 +153,8 @@ def test_upload_that_breaks_off_leaves_no_object(front, http):
 
 def noted(front, key):
     """What the traffic has of an object, and nothing that could be used to get at it."""
-    text = front.traffic.read_text("utf-8")
-    assert "amz-" not in text.lower()
-    lines = [json.loads(each) for each in text.splitlines()]
-    return [each for each in lines if each["path"] == f"/front/{key}"]
+    assert "amz-" not in front.traffic.read_text("utf-8").lower()
+    return [each for each in journal.entries(front.traffic) if each["path"] == f"/front/{key}"]
 
 
 def test_what_is_asked_of_s3_is_noted_with_the_bytes_that_it_moves(front, http):

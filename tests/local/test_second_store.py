@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local import service
+from tests import journal
 from tests.clients import bucket
 from tests.local.accounts import superuser
 from tests.local.registry import MANIFEST, Registry
@@ -102,8 +103,7 @@ def until(holds):
 def finalized(cloud):
     """The lines of the finalizer about the second store."""
     log = cloud.state / "logs" / "UploadFinalizerFunction.log"
-    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.startswith("{")]
-    return [line for line in lines if line.get("store") == "second"]
+    return [line for line in journal.entries(log) if line.get("store") == "second"]
 
 
 def test_layer_that_is_streamed_goes_to_the_store_of_its_organisation(cloud, registry):
@@ -231,10 +231,7 @@ def test_organisation_of_the_default_store_goes_its_ways_as_before(cloud):
 
 
 def test_what_functions_ask_of_either_bucket_is_counted(cloud):
-    lines = [
-        json.loads(line)
-        for line in (cloud.state / "traffic" / service.S3_TRAFFIC).read_text("utf-8").splitlines()
-    ]
+    lines = journal.entries(cloud.state / "traffic" / service.S3_TRAFFIC)
     second = bucket.name(cloud.state, "second")
     put = [
         line for line in lines if line["path"].startswith(f"/{second}/presigned/") and line["method"] == "PUT"

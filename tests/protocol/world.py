@@ -169,6 +169,38 @@ class World:
         org, _, name = who.partition("/")
         return ServiceAccount(org, name)
 
+    def kept(self) -> Kept:
+        """All that is stored, to be put into other worlds."""
+        holders = self.table, *(self.stores[name] for name in self.stores.names())
+        return Kept([_containers(holder) for holder in holders], dict(self.keys))
+
+    def put_back(self, kept: Kept) -> None:
+        """Store what was kept, in place of all that is stored here."""
+        holders = self.table, *(self.stores[name] for name in self.stores.names())
+        for holder, containers in zip(holders, kept.containers, strict=True):
+            vars(holder).update(_copied(containers))
+        self.keys = dict(kept.keys)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was stored in a world, and the keys of its accounts."""
+
+    containers: list[dict[str, Any]]
+    keys: dict[str, str]
+
+
+def _containers(holder: object) -> dict[str, Any]:
+    found = {name: value for name, value in vars(holder).items() if isinstance(value, dict | set)}
+    return {name: _copied(value) for name, value in found.items()}
+
+
+def _copied(value: Any) -> Any:
+    """The same in containers of its own; what is in them never changes."""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    return set(value) if isinstance(value, set) else value
+
 
 @contextmanager
 def registry_in_memory(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from moorage_cli.credentials import parse_credential
 from moorage_cli.errors import CliError, Misused, NotLoggedIn
-from moorage_cli.session import Session, parse_credential
+from moorage_cli.session import Session
 
 if TYPE_CHECKING:
     from moorage_cli.api import Api

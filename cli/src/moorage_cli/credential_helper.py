@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from moorage_cli import __version__
-from moorage_cli.credential_helper_keys import CredentialKeys, CredentialsNotFound, is_token
+from moorage_cli.credential_helper_keys import CredentialKeys, CredentialsNotFound
+from moorage_cli.credentials import is_token
 from moorage_cli.errors import CliError, printable, unforeseen
 from moorage_cli.storage import config_folder
 from moorage_cli.streams import has_output

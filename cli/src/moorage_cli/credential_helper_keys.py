@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from moorage_cli.credentials import is_token
 from moorage_cli.docker_hosts import Address, DockerHost, DockerHostFile, DockerHosts
 from moorage_cli.errors import Misused, NotLoggedIn
 from moorage_cli.profiles import Profile, ProfileFile, Profiles
@@ -15,7 +16,6 @@ from moorage_cli.secret_store import SecretStore
 from moorage_cli.settings import Settings, resolve
 
 _LOG_IN = "run 'moorage image docker-login'"
-_DOTS = 2
 # Whatever else somebody types, such as the password of another place, is not written anywhere.
 _KEY = re.compile(r"mrg_[0-9A-Za-z_]+")
 
@@ -158,8 +158,3 @@ class CredentialKeys:
     @cached_property
     def _settings(self) -> Settings:
         return resolve({}, self._environment, self._profiles)
-
-
-def is_token(secret: str) -> bool:
-    """Whether ``secret`` has the form of a signed token, which no key has."""
-    return secret.count(".") == _DOTS

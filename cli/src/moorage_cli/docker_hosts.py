@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from moorage_cli.errors import CliError, Misused
-from moorage_cli.storage import locked, read_document, require_private, write_document
+from moorage_cli.storage import locked, read_versioned, require_private, write_document
 
 FORMAT = 1
 _USUAL_PORTS = {"https": ":443", "http": ":80"}
@@ -121,9 +121,7 @@ class DockerHostFile:
             CliError: it cannot be read, others can change it, or it is of a newer version of this command.
         """
         require_private(self.folder)
-        document = read_document(self._file)
-        if document.get("v", FORMAT) != FORMAT:
-            raise CliError(f"{self._file} is of a newer version of this command", "update moorage-cli")
+        document = read_versioned(self._file, FORMAT)
         try:
             hosts = {host: _host(host, each) for host, each in document.get("hosts", {}).items()}
         except (AttributeError, KeyError, TypeError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from moorage_cli.errors import CliError, Misused, NotFound
-from moorage_cli.storage import locked, read_document, require_private, write_document
+from moorage_cli.storage import locked, read_versioned, require_private, write_document
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -88,9 +88,7 @@ class ProfileFile:
             CliError: it cannot be read, others can change it, or it is of a newer version of this command.
         """
         require_private(self.folder)
-        document = read_document(self._file)
-        if document.get("v", FORMAT) != FORMAT:
-            raise CliError(f"{self._file} is of a newer version of this command", "update moorage-cli")
+        document = read_versioned(self._file, FORMAT)
         try:
             profiles = {
                 name: Profile(name, str(each["endpoint"]), str(each["org"]), bool(each.get("insecure")))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from moorage_cli.errors import CliError, Misused
-from moorage_cli.nouns import Json, Noun
+from moorage_cli.nouns import Json, Noun, Scope
 from moorage_cli.output import Column, cell
 from moorage_cli.queries import build_query, guess_value, query_options
 from moorage_cli.session import Session, common_options, pass_session
@@ -110,30 +110,35 @@ def for_each(session: Session, references: Sequence[str], act: Callable[[str], N
         raise CliError(f"{failed} of {len(references)} failed")
 
 
+def show_named(session: Session, noun: Noun, references: Sequence[str], scope: Scope) -> None:
+    """Show the resources that are named, one as it is and several as a list; errors as of ``for_each``."""
+    from moorage_cli.api import require_object  # noqa: PLC0415
+
+    found: list[Json] = []
+
+    def read(reference: str) -> None:
+        path = noun.path(session, reference, scope)
+        found.append(require_object(session.api.get(path), session.endpoint))
+
+    try:
+        for_each(session, references, read)
+    finally:
+        if len(references) > 1 and found:
+            session.show_list(noun.kind, found, noun.columns)
+    if len(references) == 1:
+        session.show(found[0], noun.columns)
+
+
 def _get(noun: Noun) -> click.Command:
     @noun_command(noun, "get", f"Show {noun.plural}: all, or those that are named.")
     @click.argument("refs", nargs=-1, metavar="[REF]...")
     def get(session: Session, refs: tuple[str, ...], **arguments: Any) -> None:
-        from moorage_cli.api import require_object  # noqa: PLC0415
-
         scope = scope_of(noun, arguments)
         if not refs:
             collection = noun.collection_path(session, scope)
             session.show_list(noun.kind, session.items(collection, page_size=noun.page_size), noun.columns)
             return
-        found: list[Json] = []
-
-        def read(reference: str) -> None:
-            path = noun.path(session, reference, scope)
-            found.append(require_object(session.api.get(path), session.endpoint))
-
-        try:
-            for_each(session, refs, read)
-        finally:
-            if len(refs) > 1 and found:
-                session.show_list(noun.kind, found, noun.columns)
-        if len(refs) == 1:
-            session.show(found[0], noun.columns)
+        show_named(session, noun, refs, scope)
 
     return get
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from moorage_cli.credentials import parse_credential
 from moorage_cli.errors import Misused, NotLoggedIn, printable
 
 if TYPE_CHECKING:
@@ -186,6 +187,11 @@ class Session:
             return False
         return is_terminal(stream or sys.stdout)
 
+    @property
+    def draws_bars(self) -> bool:
+        """Whether progress is drawn on stderr: in a terminal, unless there is a line for each request."""
+        return is_terminal(sys.stderr) and not self.verbose
+
     def note(self, text: str) -> None:
         """Tell the person something, in one line on stderr."""
         self.note_plainly(f"moorage: {text}")
@@ -266,18 +272,6 @@ def parse_org(text: str) -> str:
             "take lower-case letters, digits and hyphens, a letter first",
         )
     return text
-
-
-def parse_credential(text: str) -> str:
-    """A key or token without the white space around it.
-
-    Raises:
-        NotLoggedIn: it cannot be one.
-    """
-    stripped = text.strip()
-    if not stripped or not all("!" <= each <= "~" for each in stripped):
-        raise NotLoggedIn("what was given is no key", "copy it again, in one line")
-    return stripped
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from moorage_cli.credentials import is_token, parse_credential
 from moorage_cli.endpoints import parse_endpoint
 from moorage_cli.errors import CliError, Misused, NotFound, NotLoggedIn
 from moorage_cli.profiles import Profile
-from moorage_cli.session import Session, is_terminal, parse_credential, parse_org
+from moorage_cli.session import Session, is_terminal, parse_org
 
 if TYPE_CHECKING:
     from moorage_cli.secret_store import Place
@@ -74,8 +75,6 @@ def asked_login(session: Session, key: str | None, *, key_stdin: bool) -> Login:
 
 
 def _parsed_key(text: str) -> str:
-    from moorage_cli.credential_helper_keys import is_token  # noqa: PLC0415
-
     key = parse_credential(text)
     if is_token(key):
         raise NotLoggedIn(

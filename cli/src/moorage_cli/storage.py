@@ -50,6 +50,18 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
+def read_versioned(path: Path, version: int) -> dict[str, Any]:
+    """The same of a file that says in ``v`` by which form of it to read it.
+
+    Raises:
+        CliError: see ``read_document``; or the form is another than ``version``.
+    """
+    document = read_document(path)
+    if document.get("v", version) != version:
+        raise CliError(f"{path} is of a newer version of this command", "update moorage-cli")
+    return document
+
+
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Replace a file, at once or not at all; only its owner can read it from its first byte on.
 

@@ -12,7 +12,7 @@ from moorage_cli import retries
 from moorage_cli.errors import CliError
 from moorage_cli.nouns import Json
 from moorage_cli.output import amount
-from moorage_cli.session import Session, is_terminal
+from moorage_cli.session import Session
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -75,7 +75,7 @@ def summary(job: Json) -> str:
 
 @contextlib.contextmanager
 def _shown(session: Session) -> Iterator[Show]:
-    if not is_terminal(sys.stderr) or session.verbose:
+    if not session.draws_bars:
         yield _lines(session)
         return
     from rich.console import Console  # noqa: PLC0415 - costs much, and only a terminal needs it

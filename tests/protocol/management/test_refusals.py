@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
@@ -11,6 +12,7 @@ from moorage.web.management.route import BootstrapRoute, ManagementRoute, Signed
 from moorage.web.management.routing import routes_of
 from tests.contract.job_samples import item, job
 from tests.protocol.management.world import BOOTSTRAP, Management, management_in_memory
+from tests.protocol.world import Kept
 
 with management_in_memory() as _any:
     ROUTES = [(method, route) for route in routes_of(_any.api) for method in sorted(route.methods or ())]
@@ -113,8 +115,8 @@ def test_superuser_of_another_organisation_is_refused_whether_it_exists_or_not(m
 
 @pytest.mark.parametrize(("method", "path"), IN_ORGANISATIONS)
 def test_who_has_no_rights_learns_nothing_about_what_is_there(management: Management, method, path):
-    management.account("demo", "nobody")
     arrange_things(management)
+    management.account("demo", "nobody")
     told = []
     for name, job_id in (("thing", NAMES["id"]), ("another", "0" * 32)):
         response = management.call(
@@ -130,7 +132,19 @@ def test_who_has_no_rights_learns_nothing_about_what_is_there(management: Manage
 
 
 def arrange_things(management: Management) -> None:
-    """Something of every kind called `thing`."""
+    """Something of every kind called `thing`, and nothing else."""
+    management.world.put_back(_things())
+
+
+@cache
+def _things() -> Kept:
+    """Making them takes longer than most tests."""
+    with management_in_memory() as management:
+        _make_things(management)
+        return management.world.kept()
+
+
+def _make_things(management: Management) -> None:
     who = "demo/admin"
     management.ok(who, "POST", "/org/demo/gvc", {"name": "apps"})
     management.ok(who, "POST", "/org/demo/gvc", {"name": "thing"})
@@ -159,8 +173,8 @@ WRONG: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("kind", WRONG)
 @pytest.mark.parametrize("lock", [{}, {"version": "one"}, {"version": 7}, {"id": "x"}], ids=str)
 def test_put_on_a_collection_does_not_tell_whether_the_name_is_taken(management: Management, who, kind, lock):
-    management.account("demo", "nobody")
     arrange_things(management)
+    management.account("demo", "nobody")
     right = body_of("PUT", f"/org/{{org}}/{kind}") or {}
     for content in (right, {**right, **WRONG[kind]}, {**right, "memberLinks": [NO_USER]}):
         told = set()
@@ -175,8 +189,8 @@ def test_put_on_a_collection_does_not_tell_whether_the_name_is_taken(management:
 @pytest.mark.parametrize("who", ["demo/nobody", "other/admin"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_users_are_not_looked_up_for_who_may_not_write(management: Management, who, method):
-    management.account("demo", "nobody")
     arrange_things(management)
+    management.account("demo", "nobody")
     calls = management.world.faults.calls
     bindings = [{"permissions": ["pull"], "principalLinks": [NO_USER]}]
     bodies = {

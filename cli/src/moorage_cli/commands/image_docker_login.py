@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from moorage_cli.credentials import is_token
 from moorage_cli.endpoints import host_of
 from moorage_cli.errors import CliError, Misused, NotFound, NotLoggedIn
 from moorage_cli.session import Session, common_options, pass_session
@@ -109,7 +110,6 @@ def docker_logout(
 def _check_access(session: Session) -> None:
     """Ask for the organisation, so that it is now that a wrong key is noticed."""
     from moorage_cli.api import quoted, require_object  # noqa: PLC0415
-    from moorage_cli.credential_helper_keys import is_token  # noqa: PLC0415
 
     if is_token(session.credential):
         raise NotLoggedIn(

@@ -7,8 +7,7 @@ import copy
 import click
 
 from moorage_cli.kinds import JOB
-from moorage_cli.nouns import Json
-from moorage_cli.resources import for_each, noun_command, noun_group
+from moorage_cli.resources import for_each, noun_command, noun_group, show_named
 from moorage_cli.session import Session
 
 _STATES = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -20,28 +19,15 @@ job = noun_group(JOB, "Copies of images, while they are made and for 30 days.", 
 @click.argument("refs", nargs=-1, metavar="[ID]...")
 @click.option("--state", type=click.Choice(_STATES), help="Only jobs of this state.")
 def _get(session: Session, refs: tuple[str, ...], state: str | None) -> None:
-    from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
-
-    if not refs:
-        found = session.items(
-            JOB.collection_path(session, {}),
-            page_size=JOB.page_size,
-            params={"state": state} if state else None,
-        )
-        session.show_list(JOB.kind, found, JOB.columns)
+    if refs:
+        show_named(session, JOB, refs, {})
         return
-    named: list[Json] = []
-
-    def read(reference: str) -> None:
-        named.append(require_object(session.api.get(JOB.path(session, reference, {})), session.endpoint))
-
-    try:
-        for_each(session, refs, read)
-    finally:
-        if len(refs) > 1 and named:
-            session.show_list(JOB.kind, named, JOB.columns)
-    if len(refs) == 1:
-        session.show(named[0], JOB.columns)
+    found = session.items(
+        JOB.collection_path(session, {}),
+        page_size=JOB.page_size,
+        params={"state": state} if state else None,
+    )
+    session.show_list(JOB.kind, found, JOB.columns)
 
 
 job.add_command(_get)
@@ -55,7 +41,7 @@ job.add_command(_LIST, "list")
 @noun_command(JOB, "wait", "Wait until a job has ended; exit with 1 if it has not succeeded.")
 @click.argument("ref", metavar="ID")
 def _wait(session: Session, ref: str) -> None:
-    from moorage_cli.api import require_object  # noqa: PLC0415
+    from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
     from moorage_cli.waiting import wait_for  # noqa: PLC0415
 
     path = JOB.path(session, ref, {})

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from moorage_cli.credentials import is_token
 from moorage_cli.errors import CliError, Misused, NotFound, NotLoggedIn
 from moorage_cli.output import Column
 from moorage_cli.profiles import Profile, Profiles, parse_profile_name
@@ -197,8 +198,6 @@ def token(session: Session, scopes: tuple[str, ...]) -> None:
     \b
     curl -H "Authorization: Bearer $(moorage profile token)" https://HOST/org/ORG
     """  # noqa: D301 - lets click keep lines as they are
-    from moorage_cli.credential_helper_keys import is_token  # noqa: PLC0415 - help does without
-
     if is_token(session.credential):
         raise NotLoggedIn(
             "a token is made with a key, and MOORAGE_TOKEN is a bearer token already",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Protocol
 
-from moorage_cli.session import Session, is_terminal
+from moorage_cli.session import Session
 
 
 class Bar(Protocol):
@@ -61,7 +61,7 @@ class Nothing:
 @contextlib.contextmanager
 def bars(session: Session) -> Iterator[Bars]:
     """Bars on stderr, if that is a terminal and nobody asked for a line per request."""
-    if not is_terminal(sys.stderr) or session.verbose:
+    if not session.draws_bars:
         yield Nothing()
         return
     # Costs much, and only a terminal needs it.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage_cli.answers import json_of
 from moorage_cli.api import Api, Json, require_object
+from moorage_cli.credentials import is_token
 from moorage_cli.errors import NotAllowed, NotARegistry, NotFound
 from moorage_cli.push.image import MANIFEST_TYPES, Manifest
 
@@ -51,8 +52,7 @@ class Tokens:
     @property
     def renewable(self) -> bool:
         """Whether there can be another one."""
-        # Keys have no dots, and JSON web tokens have two.
-        return self._credential.count(".") != 2  # noqa: PLR2004
+        return not is_token(self._credential)
 
     @property
     def seconds_left(self) -> float | None:

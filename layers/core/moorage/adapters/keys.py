@@ -45,15 +45,12 @@ holds keys only.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
 from moorage.domain.digests import Digest
-from moorage.domain.errors import DigestInvalid, QueryInvalid
 from moorage.domain.image_lists import ImageSort, Place, instant
 from moorage.domain.names import Repository
 from moorage.domain.resources import Kind
@@ -65,7 +62,7 @@ VERSION = 1
 LAST = "~"
 
 _TAG_MAX = 128
-_ARTIFACT_TYPE_MAX = 512
+ARTIFACT_TYPE_MAX = 512
 
 
 class Key(NamedTuple):
@@ -236,38 +233,9 @@ def referrers(name: Repository, subject: Digest, artifact_type: str | None) -> K
 def _artifact_type(text: str) -> str:
     """An artifact type without ``#`` and ``~``, and short: it is what somebody wrote into a manifest."""
     escaped = quote(text, safe="/+", errors="surrogatepass").replace("~", "%7E")
-    if len(escaped) > _ARTIFACT_TYPE_MAX:
+    if len(escaped) > ARTIFACT_TYPE_MAX:
         return "~" + hashlib.sha256(escaped.encode()).hexdigest()
     return escaped
-
-
-def referrers_cursor(key: Key) -> str:
-    """An opaque text that stands for a place in a list of referrers."""
-    return base64.urlsafe_b64encode(key.sk.encode()).decode().rstrip("=")
-
-
-def referrers_place(name: Repository, subject: Digest, artifact_type: str | None, cursor: str) -> Key:
-    """The place that ``referrers_cursor`` gave a text for.
-
-    Raises:
-        QueryInvalid: it did not, or for another list.
-
-    """
-    refusal = QueryInvalid("the page of this list of referrers does not exist")
-    try:
-        sk = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (ValueError, binascii.Error):
-        raise refusal from None
-    first = referrers(name, subject, artifact_type)
-    kind, _, digest = sk.partition("#")
-    try:
-        Digest.parse(digest)
-    except DigestInvalid:
-        raise refusal from None
-    place = Key(first.pk, sk)
-    if not sk.startswith(first.sk) or len(kind) > _ARTIFACT_TYPE_MAX or referrers_cursor(place) != cursor:
-        raise refusal
-    return place
 
 
 # ------------------------------------------------------------------ images

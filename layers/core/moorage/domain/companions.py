@@ -16,10 +16,17 @@ _COMPANION = re.compile(
 )
 
 
+def fallback_tag(subject: Digest) -> str:
+    """The tag under which clients of registries without a list of referrers keep one for ``subject``.
+
+    https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema
+    """
+    return f"{subject.algorithm}-{subject.encoded[:_ENCODED_LENGTH]}"
+
+
 def companion_tags(digest: Digest) -> list[str]:
     """The tags under which tools look for what belongs to the content with this digest."""
-    stem = f"{digest.algorithm}-{digest.encoded[:_ENCODED_LENGTH]}"
-    return [stem + ending for ending in _ENDINGS]
+    return [fallback_tag(digest) + ending for ending in _ENDINGS]
 
 
 def is_companion_tag(tag: str) -> bool:

@@ -147,9 +147,9 @@ class CopyBlobs:
     def _links(
         self, lease: CopyLease, repository: Repository, digests: Iterable[Digest]
     ) -> dict[Digest, BlobLink]:
-        wanted, found = list(digests), dict[Digest, BlobLink]()
-        for start in range(0, len(wanted), _LINKS_READ):
-            found |= self._blobs.find_links(repository, wanted[start : start + _LINKS_READ])
+        found: dict[Digest, BlobLink] = {}
+        for wanted in groups(digests, _LINKS_READ):
+            found |= self._blobs.find_links(repository, wanted)
             lease.keep()
         return found
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from moorage.domain.companions import fallback_tag
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestInvalid, ManifestUnknown, QueryInvalid
 from moorage.domain.manifests import Manifest, compact_json
@@ -94,9 +95,8 @@ class Referrers:
 
     def _listed(self, repository: Repository, subject: Digest) -> Sequence[Mapping[str, Any]]:
         """What the index under the fallback tag lists, in its order."""
-        tag = f"{subject.algorithm[:32]}-{subject.encoded[:64]}"
         try:
-            record = self._access.find(repository, tag)
+            record = self._access.find(repository, fallback_tag(subject))
             content = self._access.content(record)
             Manifest.parse(content, record.media_type)
         except (ManifestUnknown, ManifestInvalid):

@@ -3,6 +3,8 @@
 import json
 import time
 
+print("started", flush=True)
+
 
 def handler(event, context):
     print("event", json.dumps(event), flush=True)

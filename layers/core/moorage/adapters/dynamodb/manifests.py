@@ -14,6 +14,7 @@ from moorage.adapters.dynamodb.rows import Row, row
 from moorage.adapters.dynamodb.table import Attempts, ConditionFailed
 from moorage.adapters.dynamodb.tags import DynamoTags
 from moorage.adapters.dynamodb.writes import Write, check, delete, put, update
+from moorage.adapters.referrer_cursors import referrers_cursor, referrers_place
 from moorage.domain.blobs import DEFAULT_STORE
 from moorage.domain.digests import Digest
 from moorage.domain.errors import NameUnknown, WriteConflict
@@ -130,7 +131,7 @@ class DynamoManifests(DynamoTags):
     ) -> ReferrerPage:
         """A page of referrers, of at most 1 MB of descriptors."""
         first = keys.referrers(repository, subject, artifact_type)
-        place = keys.referrers_place(repository, subject, artifact_type, after) if after else None
+        place = referrers_place(repository, subject, artifact_type, after) if after else None
         page = self._table.query(first, after=place)
         rows, more = list(page.rows), page.more
         # One whose descriptor the reader has to make can be as large as a whole answer: it stands alone.
@@ -138,9 +139,7 @@ class DynamoManifests(DynamoTags):
         shown = rows[: max(large, 1)]
         more = more or len(shown) < len(rows)
         last = keys.Key(shown[-1]["pk"], shown[-1]["sk"]) if shown and more else None
-        return ReferrerPage(
-            [_referrer(each) for each in shown], keys.referrers_cursor(last) if last else None
-        )
+        return ReferrerPage([_referrer(each) for each in shown], referrers_cursor(last) if last else None)
 
 
 def _storing(

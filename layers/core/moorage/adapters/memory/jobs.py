@@ -12,7 +12,6 @@ from moorage.adapters import keys
 from moorage.domain.errors import WriteConflict
 from moorage.domain.jobs import (
     LEASE,
-    OVERDUE,
     CopyItem,
     CopyJob,
     JobRequest,
@@ -161,8 +160,7 @@ class MemoryJobs:
     def overdue_jobs(self, now: datetime, limit: int) -> Sequence[str]:
         """Ids of open jobs."""
         with self._jobs_lock:
-            waiting = [job for job in self._jobs.values() if job.state.is_open]
-        overdue = sorted((job.modified + OVERDUE, job.id) for job in waiting if job.modified + OVERDUE < now)
+            overdue = sorted((job.modified, job.id) for job in self._jobs.values() if job.is_overdue(now))
         return [job_id for _, job_id in overdue[: max(limit, 0)]]
 
     def _held(self, job: CopyJob) -> CopyJob | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from moorage.adapters import keys
 from moorage.adapters.memory.resources import MemoryResources
+from moorage.adapters.referrer_cursors import referrers_cursor, referrers_place
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestUnknown, NameUnknown, WriteConflict
 from moorage.domain.images import ImageRecord, Pushed, refuse_protected
@@ -167,7 +168,7 @@ class MemoryManifests(MemoryResources):
     ) -> ReferrerPage:
         """A page of referrers."""
         first = keys.referrers(repository, subject, artifact_type)
-        place = keys.referrers_place(repository, subject, artifact_type, after) if after else first
+        place = referrers_place(repository, subject, artifact_type, after) if after else first
         with self._manifests_lock:
             found = sorted(
                 key
@@ -180,7 +181,7 @@ class MemoryManifests(MemoryResources):
         if large is not None:
             shown = shown[: max(large, 1)]
         more = len(shown) < len(found)
-        return ReferrerPage(shown, keys.referrers_cursor(found[len(shown) - 1]) if more else None)
+        return ReferrerPage(shown, referrers_cursor(found[len(shown) - 1]) if more else None)
 
 
 def _referrer_key(repository: Repository, referrer: Referrer) -> keys.Key:
