@@ -1,4 +1,5 @@
-"""What is wrong with the content of a table and its stores: every link, REF, object row, manifest and tag is walked.
+"""What is wrong with the content of a table and its stores: every link, REF, object row, manifest, referrer and
+tag is walked.
 
 It reads the rows themselves, of a table in memory or in DynamoDB, so that no port can hide one.
 """
@@ -9,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from moorage.adapters import keys
 from moorage.adapters.dynamodb.blobs import _link
-from moorage.adapters.dynamodb.manifests import _manifest
+from moorage.adapters.dynamodb.manifests import _manifest, _referrer
 from moorage.adapters.dynamodb.rows import Row
 from moorage.adapters.memory import MemoryTable
 from moorage.domain.blobs import COPIES, DEFAULT_STORE, BlobLink, ObjectState, StoredObject
@@ -18,7 +20,7 @@ from moorage.domain.digests import Algorithm, Digest
 from moorage.domain.errors import ManifestInvalid
 from moorage.domain.manifests import Manifest
 from moorage.domain.names import Repository
-from moorage.ports import ManifestRecord, Stores
+from moorage.ports import ManifestRecord, Referrer, Stores
 from moorage.services.hashing import content_of
 from moorage.services.manifests import read_content
 
@@ -39,6 +41,10 @@ class Contents:
     manifests: dict[Place, ManifestRecord] = field(default_factory=dict)
     tags: dict[tuple[Repository, str], Digest] = field(default_factory=dict)
     uses: set[tuple[Repository, Digest, Digest]] = field(default_factory=set)
+    referrers: dict[keys.Key, Referrer] = field(default_factory=dict)
+    """By where they lie: a reader asks for those of a subject, or of an artifact type of it."""
+    digest_tags: set[tuple[Repository, Digest, str]] | None = None
+    """What the rows beside manifests say of tags; None for a table in memory, which finds tags without them."""
 
     @classmethod
     def of_memory(cls, table: MemoryTable) -> Contents:
@@ -52,12 +58,13 @@ class Contents:
             dict(table._manifests),
             {(name, tag): each.digest for name, tags in table._tags.items() for tag, each in tags.items()},
             set(table._uses),
+            dict(table._referrers),
         )
 
     @classmethod
     def of_rows(cls, rows: Iterable[Row]) -> Contents:
         """Those of a table in DynamoDB, of which these are all rows."""
-        contents = cls()
+        contents = cls(digest_tags=set())
         for row in rows:
             contents._add(row)
         return contents
@@ -81,6 +88,11 @@ class Contents:
             case "organisation-blob":
                 org = row["pk"].removeprefix("ORGBLOB#")
                 self.organisation_blobs[org, Digest.parse(row["digest"])] = row["key"]
+            case _:
+                self._add_of_manifests(row)
+
+    def _add_of_manifests(self, row: Row) -> None:
+        match row["type"]:
             case "manifest":
                 manifest = _manifest(row)
                 self.manifests[_holder(row), manifest.digest] = manifest
@@ -89,6 +101,11 @@ class Contents:
             case "use":
                 used, user = Digest.parse(row["used"]), Digest.parse(row["user"])
                 self.uses.add((_holder(row), used, user))
+            case "referrer":
+                self.referrers[keys.Key(row["pk"], row["sk"])] = _referrer(row)
+            case "digest-tag" if self.digest_tags is not None:
+                _, digest, tag = row["sk"].split("#")
+                self.digest_tags.add((_holder(row), Digest.parse(digest), tag))
 
 
 def problems(contents: Contents, stores: Stores, *, undisturbed: bool = True) -> list[str]:
@@ -96,11 +113,7 @@ def problems(contents: Contents, stores: Stores, *, undisturbed: bool = True) ->
     nothing may be left over either.
     """
     found = [*_wrong_links(contents), *_wrong_objects(contents, stores), *_wrong_manifests(contents, stores)]
-    found += [
-        f"the tag {repository}:{tag} names {digest}, which is not there"
-        for (repository, tag), digest in contents.tags.items()
-        if (repository, digest) not in contents.manifests
-    ]
+    found += [*_wrong_referrers(contents), *_wrong_tags(contents)]
     if undisturbed:
         found += _left_over(contents, stores)
     return found
@@ -160,10 +173,12 @@ def _wrong_manifests(contents: Contents, stores: Stores) -> Iterator[str]:
         except ManifestInvalid as invalid:
             yield f"{where} is none: {invalid.message}"
             continue
-        yield from (f"{where} {wrong}" for wrong in _wrong_uses(contents, held, repository, digest, manifest))
+        yield from (
+            f"{where} {wrong}" for wrong in _wrong_names(contents, held, repository, digest, manifest)
+        )
 
 
-def _wrong_uses(
+def _wrong_names(
     contents: Contents, held: set[Place], repository: Repository, digest: Digest, manifest: Manifest
 ) -> Iterator[str]:
     for blob in manifest.blobs:
@@ -175,6 +190,31 @@ def _wrong_uses(
     for named in (*manifest.blobs, *manifest.manifests):
         if (repository, named.digest, digest) not in contents.uses:
             yield f"uses {named.digest} without a row that says so"
+    if manifest.subject is not None:
+        place = keys.referrer(repository, manifest.subject, manifest.artifact_type or "", digest)
+        if place not in contents.referrers:
+            yield f"refers to {manifest.subject} without a row that says so"
+
+
+def _wrong_referrers(contents: Contents) -> Iterator[str]:
+    for place, row in contents.referrers.items():
+        _, name, _ = place.pk.split("#")
+        repository = Repository.parse(name)
+        manifest = contents.manifests.get((repository, row.digest))
+        says = keys.referrer(repository, row.subject, row.artifact_type, row.digest)
+        if manifest is None or manifest.subject != row.subject or place != says:
+            yield f"a row says that {row.digest} in {repository} refers to {row.subject}, which it does not"
+
+
+def _wrong_tags(contents: Contents) -> Iterator[str]:
+    for (repository, tag), digest in contents.tags.items():
+        if (repository, digest) not in contents.manifests:
+            yield f"the tag {repository}:{tag} names {digest}, which is not there"
+        if contents.digest_tags is not None and (repository, digest, tag) not in contents.digest_tags:
+            yield f"the tag {repository}:{tag} has no row beside {digest}"
+    for repository, digest, tag in contents.digest_tags or ():
+        if contents.tags.get((repository, tag)) != digest:
+            yield f"a row beside {digest} in {repository} says that {tag} names it, which it does not"
 
 
 def _left_over(contents: Contents, stores: Stores) -> Iterator[str]:
@@ -182,6 +222,11 @@ def _left_over(contents: Contents, stores: Stores) -> Iterator[str]:
         link = contents.links.get((repository, digest))
         if link is None or link.key != key:
             yield f"a REF says that {repository} links {digest} as {key}, which it does not"
+    referred = {key for key, _, _ in contents.references}
+    for key, stored in contents.objects.items():
+        # A copy that was made for nothing, as when another one of the same blob has taken its place.
+        if key.startswith(f"{COPIES}/") and stored.state is ObjectState.LIVE and key not in referred:
+            yield f"the object {key} is live, and no REF leads to it"
     for name in stores.names():
         for key in stores[name].list_keys(f"{COPIES}/", 10**6):
             if key not in contents.objects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -42,6 +43,19 @@ def stand_in(waits: list[float]) -> Iterator[StandIn]:
     """A server that answers what the test says; clients do not really wait before they try again."""
     with serving() as running:
         yield running
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A domain that is this machine, with all hosts in it."""
+    found = socket.getaddrinfo
+
+    def here(host: Any, *rest: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        return found("127.0.0.1" if name.endswith("registry.example") else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    return "registry.example"
 
 
 @pytest.fixture

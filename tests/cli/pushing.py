@@ -44,12 +44,16 @@ class Pushing:
     hold_from: int = 1_000_000
     """Puts from this number on wait until ``hold`` is set; ``held`` says that one does."""
     stored: list[str] = field(default_factory=list)
+    domain: str | None = None
+    """That of the registry; the host that a client names counts where there is one."""
     _lock: Any = field(default_factory=threading.RLock)
 
     def ask(self, asked: Asked) -> Answer:
         """What the real applications answer; addresses in it lead to the store here."""
         client = self.world.tokens if asked.path == "/token" else self.world.registry
         headers = {name: value for name, value in asked.headers.items() if name.lower() not in _OWN}
+        if self.domain is not None:
+            headers["Host"] = asked.headers["Host"]
         with self._lock:
             answer = client.request(asked.method, asked.target, headers=headers, content=asked.content)
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OWN}
@@ -126,10 +130,10 @@ class Pushing:
 
 
 @contextmanager
-def pushing() -> Iterator[Pushing]:
-    """A registry and a store, until the block ends."""
-    with registry_in_memory() as world, serving() as registry, serving() as store:
-        running = Pushing(world, registry, store)
+def pushing(domain: str | None = None) -> Iterator[Pushing]:
+    """A registry and a store, until the block ends; below ``domain`` each organisation has a host."""
+    with registry_in_memory(domain) as world, serving() as registry, serving() as store:
+        running = Pushing(world, registry, store, domain=domain)
         registry.fallback, store.fallback = running.ask, running.put
         try:
             yield running

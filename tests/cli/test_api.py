@@ -23,7 +23,7 @@ from moorage_cli.errors import (
 )
 from tests.certificates import self_signed
 from tests.cli.stand_in import Answer, StandIn, listed, refusal, resource
-from tests.cli.terminal import KEY
+from tests.cli.terminal import KEY, Terminal
 from tests.running_cloud import free_port
 
 ORG = "/org/acme"
@@ -461,3 +461,29 @@ def test_what_is_no_safe_endpoint_is_refused(written):
 
 def test_insecure_allows_plain_http_elsewhere():
     assert parse_endpoint("http://registry.example", insecure=True) == "http://registry.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5://user:secret@proxy.example:1"),
+        ("HTTPS_PROXY", "foo://user:secret@proxy.example:1"),
+        ("https_proxy", "http://user:secret@proxy.example:x"),
+        ("SSL_CERT_FILE", "/nonexistent"),
+        ("SSL_CERT_FILE", "/dev/null"),
+    ],
+)
+def test_variable_that_cannot_be_used_is_named(signed_in: Terminal, name: str, value: str):
+    outcome = signed_in.run(
+        "policy", "get", "--endpoint", "https://registry.example", environment={name: value}
+    )
+    assert (outcome.code, outcome.err.count("\n")) == (6, 1)
+    assert outcome.err.endswith(f" in {name}\n")
+    assert "secret" not in outcome.err
+
+
+@pytest.mark.parametrize("key", ["é", "\udcff"])
+def test_header_that_cannot_be_sent_is_wrong_usage(api: Api, stand_in: StandIn, key: str):
+    with pytest.raises(Misused, match="cannot be sent"):
+        api.call("POST", ORG, {}, headers={"Idempotency-Key": key})
+    assert stand_in.asked == []

@@ -347,6 +347,20 @@ def test_token_of_the_environment_needs_no_profile_but_must_not_be_in_doubt(
     assert registry.asked == []
 
 
+def test_token_that_may_be_for_another_registry_is_said_to_need_the_address(
+    helper: Helper, registry: StandIn
+):
+    helper.profile("work", "https://other.example")
+    helper.host("r.example", registry.endpoint)
+    outcome = helper.run("get", stdin="r.example", variables={"MOORAGE_TOKEN": "key-of-variable"})
+    assert outcome.out == (
+        "there is no key for r.example, unless the one in MOORAGE_TOKEN is; "
+        f"set MOORAGE_ENDPOINT={registry.endpoint} as well\n"
+    )
+    given = {"MOORAGE_TOKEN": "key-of-variable", "MOORAGE_ENDPOINT": registry.endpoint}
+    assert helper.key_for("r.example", given) == "key-of-variable"
+
+
 def test_host_without_a_key_says_how_to_get_one_on_both_outputs(helper: Helper, registry: StandIn):
     helper.host("r.example", registry.endpoint, "gone")
     outcome = helper.run("get", stdin="r.example")
@@ -432,8 +446,19 @@ def test_token_that_came_from_here_is_taken_back_without_being_kept(logged_in: H
 
 def test_login_at_a_foreign_host_is_not_kept(logged_in: Helper):
     outcome = logged_in.run("store", stdin=stored("ghcr.io", "me", "password"))
-    assert (outcome.code, outcome.out) == (1, NOT_FOUND)
-    assert "password" not in (logged_in.home / "secrets.json").read_text("utf-8")
+    assert outcome.code == 1
+    assert outcome.out.startswith("docker-credential-moorage does not answer for ghcr.io; ")
+    assert "password" not in (logged_in.home / "secrets.json").read_text("utf-8") + outcome.out
+
+
+def test_login_after_a_logout_is_told_how_to_register_the_host_again(logged_in: Helper):
+    assert logged_in.run("erase", stdin="registry.example").code == 0
+    outcome = logged_in.run("store", stdin=stored("https://me:password@registry.example"))
+    assert outcome.code == 1
+    assert outcome.out == (
+        "docker-credential-moorage does not answer for registry.example; "
+        "run 'moorage image docker-login', which does without 'docker login'\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,17 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage_cli.commands.image_docker_login import belongs_to
 from moorage_cli.credential_helper_keys import CredentialKeys
+from moorage_cli.docker_config import LoginFile
 from moorage_cli.docker_hosts import DockerHostFile
+from moorage_cli.image_hosts import belongs_to
 from tests.cli.stand_in import Answer, StandIn, refusal
 from tests.cli.terminal import KEY, Outcome, Terminal
 
@@ -145,6 +148,45 @@ def test_all_else_in_the_files_stays_and_so_do_mode_and_order(signed_in: Desk):
     assert mode(signed_in.docker) == 0o640
     assert "Größe" in signed_in.docker.read_text("utf-8")
     assert [path.name for path in signed_in.docker.parent.iterdir()] == ["config.json"]
+
+
+def test_helper_of_somebody_else_for_that_host_is_named_when_it_is_replaced(signed_in: Desk):
+    write(signed_in.docker, {"credHelpers": {signed_in.host: "pass", "gcr.io": "gcloud"}})
+    outcome = signed_in.login()
+    assert read(signed_in.docker)["credHelpers"] == {signed_in.host: "moorage", "gcr.io": "gcloud"}
+    assert f"that takes the place of docker-credential-pass in {signed_in.docker}\n" in outcome.err
+    assert outcome.err.count("takes the place") == 1
+    assert "takes the place" not in signed_in.login().err
+
+
+@pytest.mark.parametrize("first", ["docker-login", "docker-logout"])
+def test_logins_at_the_same_time_keep_each_others_hosts(
+    signed_in: Desk, monkeypatch: pytest.MonkeyPatch, first: str
+):
+    """Another login begins while ``first`` has read the files and not written them."""
+    signed_in.login()
+    name = "put_helper" if first == "docker-login" else "take_helper"
+    real: Callable[..., None] = getattr(LoginFile, name)
+    others: list[subprocess.Popen[bytes]] = []
+
+    def change(file: LoginFile, *arguments: str) -> None:
+        if not others:
+            words = [f"{BIN}/moorage", "image", "docker-login", "--registry", "other.example"]
+            others.append(subprocess.Popen(words, env=signed_in.terminal.environment))
+            with suppress(subprocess.TimeoutExpired):
+                others[0].wait(3)
+        real(file, *arguments)
+
+    monkeypatch.setattr(LoginFile, name, change)
+    words = ("--registry", "third.example") if first == "docker-login" else ("--registry", signed_in.host)
+    assert signed_in.terminal.run("image", first, *words).code == 0
+    assert others[0].wait(60) == 0
+    left = {signed_in.host, "third.example", "other.example"}
+    if first == "docker-logout":
+        left = {"other.example"}
+    for file in (signed_in.docker, signed_in.containers):
+        assert set(read(file)["credHelpers"]) == left
+    assert set(DockerHostFile(signed_in.terminal.home).load().by_host) == left
 
 
 @pytest.mark.parametrize(

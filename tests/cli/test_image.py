@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.stand_in import StandIn, listed, refusal, resource
+from tests.cli.stand_in import Answer, StandIn, listed, refusal, resource
 from tests.cli.terminal import Terminal
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -27,6 +27,65 @@ def test_list_shows_what_docker_pulls(signed_in: Terminal, stand_in: StandIn) ->
     assert row.endswith("env=prod")
 
 
+def pulled(signed_in: Terminal, host: str, port: int) -> str:
+    """What the column PULL has, where the registry is asked at that host."""
+    at = {"MOORAGE_ENDPOINT": f"http://{host}:{port}"}
+    row = signed_in.ok("image", "get", "--insecure", environment=at).splitlines()[1]
+    return row.split()[1].replace(str(port), "PORT")
+
+
+@pytest.mark.parametrize(
+    ("announced", "host", "shown"),
+    [
+        ("https://{org}.registry.example:PORT", "registry.example", "acme.registry.example:PORT/app:v1"),
+        ("https://{org}.registry.example:PORT", "api.registry.example", "acme.registry.example:PORT/app:v1"),
+        ("https://{org}.registry.example:PORT", "acme.registry.example", "acme.registry.example:PORT/app:v1"),
+        ("https://{org}.elsewhere.example", "registry.example", "registry.example:PORT/acme/app:v1"),
+        ("http://registry.example:PORT/{org}", "registry.example", "registry.example:PORT/acme/app:v1"),
+        (None, "registry.example", "registry.example:PORT/acme/app:v1"),
+        ("https://[{org}.x", "registry.example", "registry.example:PORT/acme/app:v1"),
+    ],
+)
+@pytest.mark.usefixtures("domain")
+def test_list_shows_the_host_at_which_docker_is_logged_in(
+    signed_in: Terminal, stand_in: StandIn, announced: str | None, host: str, shown: str
+) -> None:
+    stand_in.on("GET", "/org/acme/image", listed("image", [image("app:v1")]))
+    registry = announced and announced.replace("PORT", str(stand_in.port))
+    stand_in.on("GET", "/discovery", {"endpoints": {"registry": registry}})
+    assert pulled(signed_in, host, stand_in.port) == shown
+
+
+@pytest.mark.usefixtures("domain")
+def test_list_is_shown_though_the_registry_does_not_say_where_images_are(
+    signed_in: Terminal, stand_in: StandIn
+) -> None:
+    stand_in.on("GET", "/org/acme/image", listed("image", [image("app:v1")]))
+    for answer in (refusal(404, "NotFound", "no"), refusal(500, "Internal", "no"), Answer([7])):
+        stand_in.on("GET", "/discovery", answer)
+        shown = pulled(signed_in, "registry.example", stand_in.port)
+        assert shown == "registry.example:PORT/acme/app:v1"
+
+
+@pytest.mark.usefixtures("domain")
+def test_host_that_begins_like_the_organisation_need_not_be_its_own(
+    signed_in: Terminal, stand_in: StandIn
+) -> None:
+    stand_in.on("GET", "/org/acme/image/app:v1", image("app:v1"))
+    host = f"acme.registry.example:{stand_in.port}"
+    at = {"MOORAGE_ENDPOINT": f"http://{host}"}
+    get = ("image", "get", "-o", "names", "--insecure")
+    stand_in.on("GET", "/discovery", {"endpoints": {"registry": f"http://{host}/{{org}}"}})
+    signed_in.ok(*get, f"{host}/acme/app:v1", environment=at)
+    stand_in.on("GET", "/discovery", {"endpoints": {"registry": "https://{org}.registry.example"}})
+    signed_in.ok(*get, f"{host}/app:v1", environment=at)
+
+
+def test_deletion_at_another_registry_is_not_done_here(signed_in: Terminal, stand_in: StandIn) -> None:
+    assert signed_in.run("image", "delete", "acme.registry-b.example/app:v1").code == 2
+    assert stand_in.asked == []
+
+
 def test_without_images_there_is_only_the_title(signed_in: Terminal, stand_in: StandIn) -> None:
     stand_in.on("GET", "/org/acme/image", listed("image", []))
     assert len(signed_in.ok("image", "get").splitlines()) == 1
@@ -43,8 +102,8 @@ def test_without_images_there_is_only_the_title(signed_in: Terminal, stand_in: S
         ("//image/app:v1", "app:v1"),
         ("/org/acme/image/app:v1", "app:v1"),
         ("HOST/acme/team/app:v1", "team/app:v1"),
-        ("acme.registry.example.com/team/app:v1", "team/app:v1"),
-        ("acme.registry.example.com:8443/app", "app"),
+        ("acme.HOST/team/app:v1", "team/app:v1"),
+        ("//image/my.app/web:v1", "my.app/web:v1"),
     ],
 )
 def test_image_has_several_spellings(
@@ -60,6 +119,8 @@ def test_image_has_several_spellings(
     [
         ("registry.example.com/acme/app:v1", "is not at 127.0.0.1"),
         ("localhost/acme/app:v1", "is not at 127.0.0.1"),
+        ("acme.registry-b.example/app:v1", "is not at 127.0.0.1"),
+        ("my.app/web:v1", "//image/NAME:TAG"),
         ("HOST/other/app:v1", "--org other"),
         ("HOST/app:v1", "HOST/ORG/NAME:TAG"),
         ("//policy/app", "is no image"),
@@ -92,7 +153,7 @@ def test_deletion_goes_on_after_an_error(signed_in: Terminal, stand_in: StandIn)
     for name in ("a", "c"):
         stand_in.on("DELETE", f"/org/acme/image/{name}:v1", None)
     outcome = signed_in.run("image", "delete", "a:v1", "b:v1", "c:v1")
-    assert (outcome.code, outcome.out) == (1, "")
+    assert (outcome.code, outcome.out) == (4, "")
     assert "b:v1: " in outcome.err
     assert stand_in.paths() == [f"DELETE /org/acme/image/{name}:v1" for name in "abc"]
 

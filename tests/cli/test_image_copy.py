@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from typing import Any
 
 import pytest
@@ -96,14 +97,15 @@ def test_source_organisation_may_be_another(signed_in: Terminal, stand_in: Stand
         (["app", "--tag-pattern", "v1.*"], "app", {"tagPattern": "v1.*"}),
         (["a/b@sha256:" + "a" * 64], "a/b@sha256:" + "a" * 64, {}),
         (["//image/app:v1"], "app:v1", {}),
-        (["acme.registry.example.com/app:v1"], "app:v1", {}),
+        (["acme.HOST/app:v1"], "app:v1", {}),
     ],
 )
 def test_flags_say_what_is_asked_for(
     signed_in: Terminal, stand_in: StandIn, arguments: list[str], path: str, body: dict[str, Any]
 ) -> None:
     stand_in.on("POST", f"/org/acme/image/{path}/-copy", accepted("succeeded"))
-    outcome = signed_in.run("image", "copy", *arguments, "--to-org", "prod")
+    written = [each.replace("HOST", f"127.0.0.1:{stand_in.port}") for each in arguments]
+    outcome = signed_in.run("image", "copy", *written, "--to-org", "prod")
     assert outcome.code == 0, outcome
     assert stand_in.asked[0].json == {"destinationOrg": "prod", **body}
 
@@ -138,6 +140,7 @@ def test_profile_names_the_destination(signed_in: Terminal, copying: StandIn) ->
         (["app:v1", "--to-name", "new:", "--to-org", "prod"], "no name of an image"),
         (["app:v1", "--to-profile", "nobody"], "nobody"),
         (["other.example.com/acme/app:v1", "--to-org", "prod"], "is not at"),
+        (["acme.example.com/app:v1", "--to-org", "prod"], "is not at"),
         (["../policy/x", "--to-org", "prod"], "cannot be a name"),
     ],
 )
@@ -266,7 +269,7 @@ def test_several_jobs_are_cancelled_though_one_has_ended(signed_in: Terminal, st
     stand_in.on("POST", f"{JOB}/-cancel", refusal(409, "Conflict", "the job has succeeded"))
     stand_in.on("POST", f"/org/acme/job/{other}/-cancel", job("cancelled"))
     outcome = signed_in.run("job", "cancel", ID, other)
-    assert (outcome.code, outcome.out) == (1, "")
+    assert (outcome.code, outcome.out) == (5, "")
     assert "the job has succeeded" in outcome.err
     assert len(stand_in.asked) == 2
 
@@ -324,3 +327,54 @@ def test_job_of_another_shape_is_shown_as_far_as_it_is_known(
     odd = job("queued", source=place, destination=place, links=[7])
     stand_in.on("GET", "/org/acme/job", listed("job", [odd]))
     assert ID in signed_in.ok("job", "get")
+
+
+def test_profile_of_another_registry_names_no_destination(signed_in: Terminal, copying: StandIn) -> None:
+    copying.on("GET", "/org/prod", {"kind": "org", "name": "prod"})
+    login = ("profile", "login", "other", "--org", "prod", "--endpoint", copying.endpoint, "--key-stdin")
+    without = {"MOORAGE_TOKEN": "", "MOORAGE_ORG": ""}
+    signed_in.ok(*login, stdin=signed_in.environment["MOORAGE_TOKEN"], environment=without)
+    copying.asked.clear()
+    elsewhere = {"MOORAGE_ENDPOINT": "https://elsewhere.example"}
+    for more in ((), ("--to-org", "prod")):
+        words = ("image", "copy", "app:v1", "--to-profile", "other", *more)
+        outcome = signed_in.run(*words, environment=elsewhere)
+        assert outcome.code == 2
+        assert (
+            f"'other' is for {copying.endpoint}, and copies stay at https://elsewhere.example" in outcome.err
+        )
+    assert copying.asked == []
+
+
+def test_flag_of_those_who_have_copies_to_clean_up_changes_nothing(
+    signed_in: Terminal, copying: StandIn
+) -> None:
+    signed_in.ok("image", "copy", "app:v1", "--to-org", "prod", "--cleanup")
+    assert copying.asked[0].json == {"destinationOrg": "prod"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(Answer(b"<html>"), 6), (refusal(401, "CredentialsInvalid", "the token has expired"), 4)],
+)
+def test_waiting_that_breaks_off_says_that_the_copy_goes_on(
+    signed_in: Terminal, copying: StandIn, answer: Answer, code: int
+) -> None:
+    copying.on("GET", JOB, answer)
+    outcome = signed_in.run("image", "copy", "app:v1", "--to-org", "prod")
+    assert outcome.code == code
+    assert f"the job goes on; see it with 'moorage job get {JOB}'" in outcome.err
+
+
+def test_signal_that_ends_waiting_leaves_the_copy(
+    signed_in: Terminal, copying: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "pause", lambda _: signal.raise_signal(signal.SIGTERM))
+    outcome = signed_in.run("image", "copy", "app:v1", "--to-org", "prod")
+    assert outcome.code == 143
+    assert f"the job goes on; see it with 'moorage job get {JOB}'" in outcome.err
+
+
+def test_failed_job_does_not_go_on(signed_in: Terminal, copying: StandIn) -> None:
+    copying.on("GET", JOB, job("failed", reason="no"))
+    assert "goes on" not in signed_in.run("image", "copy", "app:v1", "--to-org", "prod").err

@@ -151,7 +151,8 @@ def test_organisation_with_images_is_ended_only_with_force(real: Terminal, manag
 def test_terminal_asks_for_the_name_before_the_end(real: Terminal, stand_in: StandIn):
     stand_in.on("DELETE", "/org/demo", refusal(403, "Denied", "no"))
     outcome = real.run("org", "delete", "demo", stdin="other\n", tty=True)
-    assert outcome.code == 130
+    assert outcome.code == 2
+    assert outcome.err.endswith("moorage: not confirmed; nothing was changed\n")
     assert stand_in.asked == []
     assert real.run("org", "delete", "demo", stdin="demo\n", tty=True).code == 4
     assert real.run("org", "delete", "demo", "--yes", tty=True).code == 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -93,6 +95,23 @@ def test_documents_hold_everything_and_names_are_links(listing: Terminal):
     assert (document["kind"], document["itemKind"], len(document["items"])) == ("list", "policy", 2)
     assert yaml.safe_load(listing.ok("sample-policy", "get", "-o", "yaml")) == document
     assert listing.ok("sample-policy", "get", "-o", "names").splitlines()[0] == "/org/acme/policy/ci"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "yaml", "names"])
+def test_what_an_encoding_lacks_is_written_out(listing: Terminal, form):
+    done = subprocess.run(
+        [sys.executable, "-m", "moorage_cli", "policy", "get", "-o", form],
+        env={**listing.environment, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        text=True,
+        encoding="cp1252",
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u4e1c\\u4eac" in done.stdout.lower()
+    if form in {"json", "yaml"}:
+        assert yaml.safe_load(done.stdout)["items"][1]["name"] == "东京"
 
 
 @pytest.mark.parametrize("before", [True, False])

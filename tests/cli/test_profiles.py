@@ -184,6 +184,23 @@ def test_profiles_are_listed_changed_and_forgotten(terminal: Terminal, stand_in:
     assert terminal.run("profile", "get").code == 3
 
 
+def test_login_has_another_name(terminal: Terminal, stand_in: StandIn):
+    stand_in.on("GET", "/org/acme", ORG)
+    flags = ("--endpoint", stand_in.endpoint, "--org", "acme", "--token", KEY)
+    terminal.ok("profile", "create", "work", *flags)
+    assert json.loads(terminal.ok("profile", "get", "-o", "json"))["name"] == "work"
+    assert "create" not in terminal.ok("profile", "--help")
+
+
+def test_key_is_not_changed_without_being_tried(terminal: Terminal, stand_in: StandIn):
+    login(terminal, stand_in, "work")
+    for more in ((), ("--org", "other")):
+        outcome = terminal.run("profile", "update", "work", "--token", f"{KEY}x", *more)
+        assert outcome.code == 2
+        assert "run 'moorage profile login work'" in outcome.err
+    assert json.loads(terminal.ok("profile", "get", "-o", "json"))["org"] == "acme"
+
+
 def test_profile_that_moves_to_another_registry_loses_its_key(terminal: Terminal, stand_in: StandIn):
     login(terminal, stand_in)
     terminal.ok("profile", "update", "default", "--endpoint", "https://elsewhere.example")

@@ -228,6 +228,9 @@ def test_docker_archive_can_stay_uncompressed_and_is_then_not_read_but_sent(worl
         ("/org/demo/image/app:v1", "app/manifests/v1"),
         ("{host}/demo/team/app:v1", "team/app/manifests/v1"),
         ("demo.{host}/app:v1", "app/manifests/v1"),
+        ("//image/my.app/web:v1", "my.app/web/manifests/v1"),
+        ("/org/demo/image/my.app/web:v1", "my.app/web/manifests/v1"),
+        ("{host}/demo/my.app/web:v1", "my.app/web/manifests/v1"),
     ],
 )
 def test_names(world, user, made, written, path):
@@ -248,15 +251,68 @@ def test_names(world, user, made, written, path):
         ("app@sha256:" + "0" * 64, "pushed under a tag"),
         ("elsewhere.example/demo/app", "is not at 127.0.0.1"),
         ("{host}/other/app", "is not in demo; add --org other"),
-        ("", "does not say"),
+        ("", "'' cannot be the name"),
+        ("my.app/web:v1", "is not at 127.0.0.1"),
         ("app%2fb", "cannot be the name"),
     ],
 )
 def test_name_that_cannot_be_one_is_refused_before_anything_is_asked(world, user, made, written, said):
     outcome = user.run(*PUSH, str(made.layout), written.format(host=world.registry.endpoint[7:]))
-    assert outcome.code == 2 or written == ""
-    assert written == "" or said in outcome.err
-    assert world.registry.asked == [] or written == ""
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert world.registry.asked == []
+
+
+def test_part_of_the_name_in_a_source_is_taken_for_no_host(world, user, made):
+    document = json.loads((made.layout / "index.json").read_bytes())
+    document["manifests"][0]["annotations"] = {
+        "org.opencontainers.image.ref.name": "hub.example/my.app/web:v1"
+    }
+    (made.layout / "index.json").write_text(json.dumps(document))
+    assert user.ok(*PUSH, str(made.layout)).startswith("demo/my.app/web:v1@")
+
+
+@pytest.fixture
+def split(domain, terminal):
+    """A registry with a domain, and a terminal that asks it at a host of that."""
+    with pushing(domain) as running:
+        running.registry.on(
+            "GET", "/discovery", {"endpoints": {"registry": f"https://{{org}}.{domain}", "api": "x"}}
+        )
+        running.sign_in(terminal)
+
+        def at(host):
+            terminal.environment["MOORAGE_ENDPOINT"] = f"http://{host}:{running.registry.port}"
+            return terminal
+
+        yield running, at
+
+
+@pytest.mark.parametrize("written", ["app:v1", "{host}/app:v1"])
+def test_at_the_host_of_the_organisation_names_go_without_it(split, domain, made, written):
+    world, at = split
+    user = at(f"demo.{domain}")
+    host = f"demo.{domain}:{world.registry.port}"
+    top, manifest = manifest_of(made.layout)
+    out = user.ok(*PUSH, str(made.layout), written.format(host=host), "--insecure")
+    assert out == f"demo/app:v1@{top}\n"
+    assert world.manifest("demo/app", "v1") == (top, manifest)
+
+
+def test_at_the_domain_itself_names_go_with_the_organisation(split, domain, made):
+    world, at = split
+    top, _ = manifest_of(made.layout)
+    for written, tag in (("app:v1", "v1"), (f"demo.{domain}:{world.registry.port}/app:v2", "v2")):
+        at(domain).ok(*PUSH, str(made.layout), written, "--insecure")
+        assert world.manifest("demo/app", tag)[0] == top
+
+
+def test_nothing_goes_to_the_host_of_another_organisation(split, domain, made):
+    world, at = split
+    outcome = at(f"other.{domain}").run(*PUSH, str(made.layout), "app:v1", "--insecure")
+    assert outcome.code == 2
+    assert f"add --endpoint https://{domain}, or --org other" in outcome.err
+    assert world.registry.paths() == ["GET /discovery"]
 
 
 def test_results_in_other_forms(world, user, made):

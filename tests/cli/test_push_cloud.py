@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import httpx2
 import pytest
 
 from tests.cli.pushing import PUSH
@@ -85,7 +86,7 @@ def test_push_that_is_killed_goes_on_with_what_is_missing(user, tmp_path):
     assert list((user.home / "pushes").iterdir()) == []
 
 
-def test_pushes_of_the_same_image_at_once_to_several_repositories(user, tmp_path):
+def test_pushes_of_the_same_image_at_once_to_several_repositories(user, cloud, tmp_path):
     made = image.build(tmp_path, "shared", [3 * MIB, 2 * MIB])
     running = [
         subprocess.Popen(
@@ -99,3 +100,28 @@ def test_pushes_of_the_same_image_at_once_to_several_repositories(user, tmp_path
     ]
     ended = [(each.communicate(timeout=200), each.returncode) for each in running]
     assert [code for _, code in ended] == [0] * 4, ended
+    top = json.loads((made.layout / "index.json").read_bytes())["manifests"][0]["digest"]
+    names = ("shared-a", "shared-a", "shared-b", "shared-b")
+    assert [out for (out, _), _ in ended] == [f"demo/{name}:latest@{top}\n" for name in names]
+    for name in set(names):
+        assert pulled(user, cloud, f"demo/{name}", top) == {
+            file.name: file.read_bytes() for file in (made.layout / "blobs" / "sha256").iterdir()
+        }
+
+
+def pulled(user, cloud, repository, digest):
+    """The blobs of an image by the hexadecimal part of their digests, as a client of the registry gets them."""
+    token = user.ok("profile", "token", "--scope", f"repository:{repository}:pull").strip()
+    with httpx2.Client(base_url=f"{cloud.endpoint}/v2/{repository}/", follow_redirects=True) as client:
+
+        def got(path):
+            answer = client.get(path, headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == 200, answer.text
+            return answer.content
+
+        assert got("manifests/latest") == got(f"manifests/{digest}")
+        found = {digest: got(f"manifests/{digest}")}
+        manifest = json.loads(found[digest])
+        for each in [manifest["config"], *manifest["layers"]]:
+            found[each["digest"]] = got(f"blobs/{each['digest']}")
+    return {name.partition(":")[2]: content for name, content in found.items()}

@@ -1,6 +1,7 @@
 """What a push is made of, one by one: connections to a store, workers, tokens, proxies, and what is kept."""
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -9,13 +10,15 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
 from moorage_cli.api import Api
-from moorage_cli.errors import CliError, Misused, NotARegistry
+from moorage_cli.errors import CliError, Misused, NotARegistry, Unreachable
 from moorage_cli.proxies import find_proxy
 from moorage_cli.push.content import Content
 from moorage_cli.push.repository import Tokens
@@ -257,6 +260,31 @@ def test_store_is_reached_through_the_proxy_of_the_environment(store, monkeypatc
     assert proxy.asked[0].headers["Host"] == "store.example"
 
 
+def test_proxy_is_left_out_for_a_host_with_its_port(store, monkeypatch):
+    found: list[str] = []
+    with serving() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.endpoint)
+        monkeypatch.setenv("no_proxy", "store.example:9000")
+        proxy.fallback = lambda _: registry.Answer()
+        monkeypatch.setattr(socket, "getaddrinfo", _unknown(found, socket.getaddrinfo))
+        with pytest.raises(Broken, match="its host is not found"):
+            put(store, "http://store.example:9000/key", Content.of(b"x"))
+        assert put(store, "http://store.example:9001/key", Content.of(b"x")) == Answer(200)
+    assert found == ["store.example"]
+
+
+def _unknown(asked: list[str], find):
+    """Finds no host in ``.example``, and notes which was asked for."""
+
+    def finding(host, *rest, **options):
+        if not host.endswith(".example"):
+            return find(host, *rest, **options)
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    return finding
+
+
 def test_which_proxy(monkeypatch):
     for name in (
         "http_proxy",
@@ -280,6 +308,9 @@ def test_which_proxy(monkeypatch):
     monkeypatch.setenv("no_proxy", "store.example")
     assert find_proxy("https", "a.store.example") is None
     assert find_proxy("https", "other.example") is not None
+    monkeypatch.setenv("no_proxy", "store.example:9000")
+    assert find_proxy("https", "store.example:9000") is None
+    assert find_proxy("https", "store.example:9001") is not None
 
 
 # ------------------------------------------------------------------ workers
@@ -437,9 +468,51 @@ def test_what_is_older_than_any_upload_is_removed(tmp_path):
         assert not file.exists()
 
 
-def test_authorities_are_those_of_the_registry_itself():
-    assert tls(insecure=False).verify_mode is ssl.CERT_REQUIRED
-    assert tls(insecure=True).verify_mode is ssl.CERT_NONE
+def test_file_that_another_push_removes_meanwhile_is_no_reason_to_keep_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "pushes"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter([folder / "gone.json"]))
+    with Unfinished(tmp_path, "https://a", "acme/app") as kept:
+        kept.keep(DIGEST, LARGE, "ab12")
+    with Unfinished(tmp_path, "https://a", "acme/app") as again:
+        assert again.find(DIGEST) == ("ab12", False)
+
+
+@pytest.mark.parametrize(("trusted", "insecure"), [(False, False), (True, False), (False, True)])
+def test_authorities_are_those_of_the_registry_itself(tmp_path, monkeypatch, waits, trusted, insecure):
+    certificate = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving() as there:
+        there.on("PUT", "/key", registry.Answer())
+        there.on("GET", "/discovery", {})
+        with _secured(there.port, context) as address:
+            api = Api(address, insecure=insecure)
+            with contextlib.closing(api), _accepted(trusted or insecure, Unreachable):
+                api.get("/discovery", anonymous=True)
+        with _secured(there.port, context) as address:
+            store = Store(lambda: tls(insecure=insecure), https_only=True)
+            with _accepted(trusted or insecure, Broken):
+                put(store, f"{address}/key", Content.of(b"x"))
+            store.stop()
+
+
+@contextlib.contextmanager
+def _secured(port: int, context: ssl.SSLContext) -> Iterator[str]:
+    """The address, on ``localhost``, of one connection by TLS to a port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_relay, args=(listening, context, port), daemon=True)
+        thread.start()
+        yield f"https://localhost:{listening.getsockname()[1]}"
+        thread.join(10)
+
+
+def _accepted(accepted: bool, error: type[Exception]) -> contextlib.AbstractContextManager[object]:
+    return contextlib.nullcontext() if accepted else pytest.raises(error, match="certificate")
 
 
 # ------------------------------------------------------------------ bars

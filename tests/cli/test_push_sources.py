@@ -460,7 +460,7 @@ def test_names_that_others_have_given_are_cut_in_messages(read, made, tmp_path):
         read(made.layout)
     assert len(caught.value.line) < 300 + len(str(made.layout))
     with pytest.raises(Misused, match=r"'x+\.\.\.' cannot be the name") as caught:
-        parse_target("x" * 3000, "demo", "registry.example")
+        parse_target("x" * 3000, "demo")
     assert len(caught.value.line) < 300
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.stand_in import Answer, StandIn, listed, refusal, resource
 from tests.cli.terminal import Terminal
@@ -61,7 +62,7 @@ def test_get_shows_all_or_those_that_are_named(policy: Terminal):
 
 def test_get_of_several_goes_on_after_a_failure(policy: Terminal):
     outcome = policy.run("sample-policy", "get", "nobody", "ci")
-    assert outcome.code == 1
+    assert outcome.code == 3
     assert names(outcome.out) == ["ci"]
     assert "nobody: " in outcome.err
 
@@ -92,6 +93,49 @@ def test_tags_are_set_and_removed(policy: Terminal):
     assert json.loads(policy.ok("sample-policy", "get", "ci", "-o", "json"))["tags"] == {"n": "1"}
 
 
+def test_tags_of_several_are_shown_as_one_list(signed_in: Terminal, stand_in: StandIn):
+    for name in ("a", "c"):
+        changed = {**resource("policy", name, tags={"x": 1}), "warnings": [f"look at {name}"]}
+        stand_in.on("PATCH", f"/org/acme/policy/{name}", changed)
+    tag = ("sample-policy", "tag", "a", "b", "c", "--tag", "x=1")
+    outcome = signed_in.run(*tag)
+    assert (outcome.code, names(outcome.out)) == (3, ["a", "c"])
+    assert outcome.out.count("NAME") == 1
+    assert "warning: look at c" in outcome.err
+    for form, read in (("json", json.loads), ("yaml", yaml.safe_load)):
+        shown = read(signed_in.run(*tag, "-o", form).out)
+        assert [(each["name"], "warnings" in each) for each in shown["items"]] == [("a", False), ("c", False)]
+    assert json.loads(signed_in.ok("sample-policy", "tag", "a", "--tag", "x=1", "-o", "json"))["name"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(refusal(503, "Unavailable", "busy"), 6), (refusal(401, "Invalid", "expired"), 4)]
+)
+def test_what_would_fail_for_all_that_follow_ends_it(signed_in: Terminal, stand_in: StandIn, answer, code):
+    for name in ("a", "d"):
+        stand_in.on("DELETE", f"/org/acme/policy/{name}", None)
+    stand_in.on("DELETE", "/org/acme/policy/b", answer)
+    outcome = signed_in.run("sample-policy", "delete", "a", "b", "c", "d")
+    assert outcome.code == code
+    assert outcome.err.startswith("moorage: b failed, and the 2 after it were not tried\nmoorage: ")
+    assert outcome.err.count("\n") == 2
+    assert {each.path for each in stand_in.asked} == {"/org/acme/policy/a", "/org/acme/policy/b"}
+
+
+def test_failures_of_different_kinds_have_no_code_of_their_own(signed_in: Terminal, stand_in: StandIn):
+    stand_in.on("DELETE", "/org/acme/policy/b", refusal(403, "Denied", "not for you"))
+    assert signed_in.run("sample-policy", "delete", "a", "b").code == 1
+    assert signed_in.run("sample-policy", "delete", "a", "c").code == 3
+
+
+def test_argument_in_another_encoding_is_wrong_usage(signed_in: Terminal, stand_in: StandIn):
+    outcome = signed_in.run("sample-policy", "tag", "a", "--tag", "k=\udcff")
+    assert outcome.code == 2
+    assert outcome.err == "moorage: text with '\\udcff' cannot be sent; write it in UTF-8\n"
+    assert signed_in.run("sample-policy", "query", "--prop", "name=\udcff").code == 2
+    assert stand_in.asked == []
+
+
 def test_patch_reads_a_file_or_standard_input(policy: Terminal, tmp_path):
     policy.ok("sample-policy", "patch", "ci", "-f", "-", stdin="description: from stdin\n")
     (tmp_path / "change.json").write_text('{"description": "from a file"}', "utf-8")
@@ -116,7 +160,7 @@ def test_warnings_of_the_registry_go_to_stderr(policy: Terminal):
 
 def test_delete_is_silent_and_goes_on_after_a_failure(policy: Terminal):
     outcome = policy.run("sample-policy", "delete", "nobody", "ci")
-    assert (outcome.code, outcome.out) == (1, "")
+    assert (outcome.code, outcome.out) == (3, "")
     assert policy.run("sample-policy", "get", "ci").code == 3
 
 

@@ -250,7 +250,7 @@ def table(failing):
 @pytest.fixture
 def hasty(monkeypatch):
     """Writers give up as soon as they may."""
-    monkeypatch.setattr(dynamodb_table, "_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(dynamodb_table, "RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ def listed(table, org, now=NOW, limit=2):
             lease="a worker",
             leased_until=NOW + LEASE,
             moving=True,
+            in_doubt=2,
             copying=("copy/a", "copy/b"),
         ),
         job(state=JobState.FAILED, finished=NOW, reason="the tag v1 moved \N{ANCHOR}\n" * 50),
@@ -588,6 +589,30 @@ def test_a_job_whose_worker_died_while_it_moved_tags_is_cancelled_when_its_time_
     moving = table.save_progress(taken(table), HALF, NOW, moving=True)
     assert table.cancel_job(moving.id, NOW + LEASE).state is JobState.CANCELLED
     assert table.find_job(moving.id, NOW).moving is False
+
+
+def test_a_job_of_which_nobody_knows_whether_its_tags_have_moved_is_not_cancelled(table):
+    doubtful = table.save_progress(taken(table), HALF, NOW, moving=True, in_doubt=2)
+    assert doubtful.in_doubt == 2
+    with pytest.raises(WriteConflict):
+        table.cancel_job(doubtful.id, NOW + LEASE)
+    # Neither who takes it nor who gives it back knows.
+    again = table.take_job(doubtful, "worker-b", NOW + LEASE)
+    assert (again.moving, again.in_doubt) == (False, 2)
+    assert table.release_job(again, NOW + LEASE)
+    assert table.find_job(doubtful.id, NOW).in_doubt == 2
+    with pytest.raises(WriteConflict):
+        table.cancel_job(doubtful.id, NOW + LEASE)
+    known = table.take_job(again, "worker-c", NOW + LEASE)
+    known = table.save_progress(known, HALF, NOW + LEASE)
+    assert (known.in_doubt, table.find_job(doubtful.id, NOW)) == (None, known)
+    assert table.cancel_job(doubtful.id, NOW + LEASE).state is JobState.CANCELLED
+
+
+def test_nothing_is_in_doubt_of_a_job_that_has_ended(table):
+    doubtful = table.save_progress(taken(table), HALF, NOW, moving=True, in_doubt=2)
+    assert table.end_job(doubtful, JobState.FAILED, NOW, "for a reason")
+    assert table.find_job(doubtful.id, NOW).in_doubt is None
 
 
 def test_a_job_whose_tags_have_all_moved_is_not_cancelled_though_its_worker_died(table):

@@ -46,7 +46,7 @@ def assert_consistent(table, names, tags) -> None:
 @pytest.fixture
 def patient(monkeypatch):
     """Time for writers that the emulator serves one after the other."""
-    monkeypatch.setattr(dynamodb_table, "_RETRY_SECONDS", 30.0)
+    monkeypatch.setattr(dynamodb_table, "RETRY_SECONDS", 30.0)
 
 
 def test_tag_put_by_thirty_at_once_ends_at_one_of_them(table, patient):

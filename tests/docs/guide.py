@@ -7,6 +7,7 @@ A block of a page begins with what it is:
     ```sh refused    the last of its commands fails, which is what the page wants to show
     ```sh elsewhere  commands that cannot be run here; ``Guide.elsewhere`` lists them
     ```text          lines that the commands before have printed; ``...`` stands for any that are left out
+    ```text whole    all that they have printed
     ```json          what the commands before have printed last, of which members may be left out
 
 Everything else is for the reader alone.
@@ -24,7 +25,7 @@ from typing import Any
 from tests.docs.page import Page, run
 
 _MARK = "--- the commands of line "
-_WORDS = frozenset({"docker", "refused", "elsewhere"})
+_WORDS = frozenset({"docker", "refused", "elsewhere", "whole"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,11 @@ def _difference(expected: Block, output: str) -> str:
         return _missing(json.loads(expected.text), _last_document(output))
     lines = [line.strip() for line in expected.text.splitlines()]
     absent = [line for line in lines if line not in ("", "...") and line not in output]
-    return f"not printed: {absent}" if absent else ""
+    if absent:
+        return f"not printed: {absent}"
+    if "whole" in expected.marks and output.strip() != expected.text.strip():
+        return "more is printed, or in another order"
+    return ""
 
 
 def _last_document(output: str) -> Any:

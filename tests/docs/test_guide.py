@@ -41,6 +41,8 @@ def test_commands_share_a_shell_a_folder_and_what_is_replaced(tmp_path):
         ([("sh refused", "true")], "should have been refused"),
         ([("sh", "echo a"), ("text", "b")], "not printed: ['b']"),
         ([("sh", "echo a"), ("sh", "echo b"), ("text", "a")], "not printed: ['a']"),
+        ([("sh", "echo a\necho b"), ("text whole", "a")], "more is printed, or in another order"),
+        ([("sh", "echo a\necho b"), ("text whole", "b\na")], "more is printed, or in another order"),
         ([("sh", "echo '{}'"), ("json", '{"a": 1}')], "$.a is not there"),
         ([("sh", "echo '{\"a\": [1]}'"), ("json", '{"a": [1, 2]}')], "$.a is [1]"),
         ([("sh", "echo none"), ("json", "{}")], "$ is None"),

@@ -208,7 +208,7 @@ def test_nothing_is_wrong_after_all_that(cloud):
 def test_worker_that_is_killed_while_tags_move_is_followed_by_another(cloud, desk, crowd):
     job_id, repository = killed(cloud, desk, "crowd", "prod", lambda job: job.moving, allTags=True)
     assert desk.job(job_id)["state"] == "running"
-    # Its message would come again by itself, in two minutes.
+    # Its message would come again by itself, in two and a half minutes.
     neglect(cloud, job_id)
     put_document(cloud, document_key(job_id), b"")
     desk.succeeded(job_id)

@@ -73,7 +73,7 @@ def test_worker_that_is_killed_at_any_point_is_followed_by_another(cloud, desk, 
         print(f"killed at {point!r}: {state['progress']}")
         assert state["state"] == "running"
     for point, (job_id, repository) in jobs.items():
-        # By the queue alone, when nobody keeps its message any more: two minutes after the last report.
+        # By the queue alone, when nobody keeps its message any more: two and a half minutes after the last report.
         desk.succeeded(job_id)
         org, _, _ = repository.partition("/")
         there = Pusher(cloud, repository, desk.logins[org])

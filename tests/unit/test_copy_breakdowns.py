@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from moorage.domain.errors import Conflict, Unavailable
-from moorage.domain.jobs import MAX_BREAKDOWNS, JobState
+from moorage.domain.errors import Conflict, Unavailable, WriteConflict
+from moorage.domain.jobs import MAX_BREAKDOWNS, CopyJob, JobState
+from moorage.domain.resources import Kind
 from moorage.services.copying import Outcome
 from tests.protocol.world import SECOND
-from tests.unit.copy_world import FAR, NEAR, CopyWorld, always
+from tests.unit.copy_world import FAR, NEAR, SOURCE, CopyWorld, always
 from tests.unit.faults import Faults
 
 
@@ -74,6 +75,66 @@ def test_a_worker_that_dies_after_the_last_tag_leaves_a_job_that_succeeds(
     # Even if the requester may nothing any more: it is done.
     world.revoke("demo")
     assert world.run(job).state is JobState.SUCCEEDED
+
+
+def dies_at_the_last_tag(world: CopyWorld, faults: Faults, *, lost: bool) -> CopyJob:
+    """A job whose worker died with its last tag: after that had moved, if the answer was lost, else before."""
+    job = world.ask(replaceTag=True)
+    with faults.failing(named="put_tags", error=Dead, lost=lost), pytest.raises(Dead):
+        world.worker().run(job.id, always)
+    assert (world.tag(NEAR) == world.tag(SOURCE)) is lost
+    world.let_leases_end()
+    return job
+
+
+@pytest.mark.parametrize("what", ["rights", "source", "requester", "nothing"])
+def test_a_job_whose_tag_has_moved_can_only_succeed_whenever_its_worker_died(
+    world: CopyWorld, faults: Faults, what: str
+) -> None:
+    job = dies_at_the_last_tag(world, faults, lost=True)
+    with pytest.raises(WriteConflict):
+        world.table.cancel_job(job.id, world.clock())
+    if what == "rights":
+        world.revoke("demo")
+    if what == "source":
+        world.administration.remove_organisation("demo", force=True)
+    if what == "requester":
+        copier = world.table.find(Kind.SERVICE_ACCOUNT, "demo", "copier")
+        assert copier is not None
+        world.table.delete(copier)
+    done = world.run(job)
+    assert (done.state, done.reason, done.progress.position) == (JobState.SUCCEEDED, None, 1)
+    assert (done.progress.manifests, done.in_doubt) == (done.progress.manifests_total, None)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_job_whose_tag_has_not_moved_can_end_otherwise(
+    world: CopyWorld, faults: Faults, cancelled: bool
+) -> None:
+    job = dies_at_the_last_tag(world, faults, lost=False)
+    world.revoke("demo")
+    if cancelled:
+        # Not before somebody has looked: here the next worker dies right after that.
+        with pytest.raises(WriteConflict):
+            world.table.cancel_job(job.id, world.clock())
+        with faults.failing(named="find_many", error=Dead), pytest.raises(Dead):
+            world.worker().run(job.id, always)
+        cancelled_job = world.table.cancel_job(job.id, world.clock())
+        assert cancelled_job is not None
+        assert cancelled_job.state is JobState.CANCELLED
+    else:
+        assert world.run(job).state is JobState.FAILED
+    assert world.tag(NEAR) is None
+
+
+def test_a_tag_that_was_put_back_after_the_worker_died_stays(world: CopyWorld, faults: Faults) -> None:
+    old = world.image("old", "v1", repository=NEAR)
+    job = dies_at_the_last_tag(world, faults, lost=True)
+    world.image("old", "v1", repository=NEAR)
+    assert world.tag(NEAR) == old
+    done = world.run(job)
+    assert (done.state, "names another image" in str(done.reason)) == (JobState.FAILED, True)
+    assert world.tag(NEAR) == old
 
 
 def test_what_was_in_flight_goes_where_it_is_though_the_destination_is_no_more(

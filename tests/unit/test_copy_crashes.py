@@ -1,7 +1,6 @@
 """A worker may die at any call to anything: whoever comes next brings the copy to the same end.
 
-The calls are enumerated by what is put around every port. A death is no exception that anybody handles: from
-then on nothing of that worker gets through any more.
+The calls are enumerated by what is put around every port.
 """
 
 from __future__ import annotations
@@ -25,78 +24,10 @@ from moorage.domain.jobs import CopyJob, JobState, document_key
 from moorage.domain.names import Repository
 from moorage.services.copying import CopyLimits, Outcome
 from tests.copy_checker import Contents
+from tests.unit.copy_lives import Life, lived
 from tests.unit.copy_world import FAR, NEAR, SOURCE, CopyWorld, always, never
 
 PARTS = CopyLimits(single_copy_max=150, part_size=60)
-
-
-class Death(BaseException):
-    """The process is gone."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A moment in the life of a worker: before a call, or after it, when its answer is lost."""
-
-    call: str
-    ordinal: int
-    after: bool
-
-    def __str__(self) -> str:
-        return f"{'after' if self.after else 'before'} {self.call} {self.ordinal}"
-
-
-@dataclass
-class Life:
-    """One worker's, in all its threads: counts its calls, and ends at a point."""
-
-    ends: Point | None = None
-    counts: Counter[str] = field(default_factory=Counter)
-    over: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def wrap(self, target: Any) -> Any:
-        return _Mortal(self, target, type(target).__name__.removeprefix("Memory").lower())
-
-    def call(self, name: str, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        with self.lock:
-            if self.over:
-                raise Death
-            self.counts[name] += 1
-            end = self.ends
-            dies = end is not None and (end.call, end.ordinal) == (name, self.counts[name])
-            if end is not None and dies and not end.after:
-                self.over = True
-                raise Death
-        answer = method(*arguments, **named)
-        if dies:
-            self.over = True
-        if self.over:
-            raise Death
-        return answer
-
-    def points(self) -> list[Point]:
-        """All that there are in a life that has not been cut short."""
-        return [
-            Point(call, ordinal, after)
-            for call, count in sorted(self.counts.items())
-            for ordinal in range(1, count + 1)
-            for after in (False, True)
-        ]
-
-
-class _Mortal:
-    def __init__(self, life: Life, target: Any, name: str) -> None:
-        self._life, self._target, self._name = life, target, name
-
-    def __getitem__(self, name: str) -> Any:
-        return _Mortal(self._life, self._target[name], f"store {name}")
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._target, name)
-        return lambda *arguments, **named: self._life.call(
-            f"{self._name}.{name}", method, *arguments, **named
-        )
 
 
 @dataclass(frozen=True)
@@ -132,13 +63,9 @@ def prepared(case: Case) -> tuple[CopyWorld, CopyJob]:
 
 def live(world: CopyWorld, job: CopyJob, life: Life, has_time: Callable[[], bool]) -> bool:
     """Let one worker after the other work on a job, all of them in one life; whether it came to its end."""
-    world.wrap = life.wrap
-    try:
-        with suppress(Death):
-            while world.worker().run(job.id, has_time) is Outcome.CONTINUE:
-                pass
-    finally:
-        world.wrap = lambda each: each
+    with lived(world, life):
+        while world.worker().run(job.id, has_time) is Outcome.CONTINUE:
+            pass
     return not life.over
 
 

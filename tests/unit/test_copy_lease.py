@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from moorage.adapters.aws import Patience
+from moorage.adapters.dynamodb.table import RETRY_SECONDS
 from moorage.domain.jobs import LEASE, CopyJob, JobState, Progress
-from moorage.services.copy_lease import SIDE_BY_SIDE, CopyLease, CopyStopped
+from moorage.services.copy_lease import MARGIN, SIDE_BY_SIDE, CopyLease, CopyStopped
 from moorage.services.copying import CopyLimits, Outcome
 from tests.unit.copy_world import FAR, CopyWorld, always
 
@@ -57,9 +59,24 @@ def test_what_is_being_copied_or_moved_stands_in_every_report(world: CopyWorld) 
     lease.end_copy("a")
     lease.begin_moving()
     lease.report()
-    assert (world.job(job).copying, world.job(job).moving) == (("b",), True)
+    assert (world.job(job).copying, world.job(job).moving, world.job(job).in_doubt) == (("b",), True, None)
+    lease.begin_moving(in_doubt=1)
+    lease.report()
+    assert (world.job(job).moving, world.job(job).in_doubt) == (True, 1)
     lease.end_moving(Progress(position=1), last=False)
-    assert (world.job(job).moving, world.job(job).progress.position) == (False, 1)
+    assert (world.job(job).moving, world.job(job).in_doubt) == (False, None)
+    assert world.job(job).progress.position == 1
+
+
+def test_a_tag_moves_only_while_a_look_and_a_write_can_end_within_the_lease(world: CopyWorld) -> None:
+    # A look at the tag, the write, and all repetitions of a write that met another one.
+    assert 2 * Patience().longest_seconds + RETRY_SECONDS < MARGIN.total_seconds()
+    lease = lease_on(world, world.ask())
+    world.clock.advance(LEASE - MARGIN)
+    lease.require_held()
+    world.clock.advance(timedelta(milliseconds=1))
+    with pytest.raises(CopyStopped):
+        lease.require_held()
 
 
 def test_what_the_worker_before_has_left_is_not_forgotten(world: CopyWorld) -> None:

@@ -14,8 +14,8 @@ from moorage.domain.errors import Conflict, Denied, InvalidInput, NotFound, Writ
 from moorage.domain.jobs import CopyJob, JobState
 from moorage.domain.names import Repository
 from moorage.services.copying import CopyLimits, Outcome
+from tests.unit.copy_lives import Life, Point, lived
 from tests.unit.copy_world import FAR, NEAR, SOURCE, CopyWorld, always, never
-from tests.unit.faults import Faults
 
 NAMES = st.sampled_from(["a", "b", "c"])
 TAGS = st.sampled_from(["v1", "v2", "w1"])
@@ -25,17 +25,12 @@ ORGS = {"demo": "pull", "prod": "create", "remote": "create"}
 LIMITS = CopyLimits(single_copy_max=100, part_size=50, max_rounds=60)
 
 
-class Death(BaseException):
-    """What a process does not live to see: nothing of it is done after that."""
-
-
 class Copies(RuleBasedStateMachine):
     jobs: Bundle[CopyJob] = Bundle("jobs")
 
     def __init__(self) -> None:
         super().__init__()
-        self.faults = Faults()
-        self.world = CopyWorld(self.faults.wrap, LIMITS)
+        self.world = CopyWorld(limits=LIMITS)
         self.granted = dict.fromkeys(ORGS, True)
         self.asked: list[CopyJob] = []
         self.ended: dict[str, JobState] = {}
@@ -131,9 +126,9 @@ class Copies(RuleBasedStateMachine):
         self.deliver(job, always)
         self.deliver(job, always)
 
-    @rule(job=jobs, at=st.integers(0, 80), lost=st.booleans(), has_time=TIME)
-    def die(self, job: CopyJob, at: int, lost: bool, has_time: Any) -> None:
-        with self.faults.failing(at=at, lost=lost, error=Death), suppress(Death):
+    @rule(job=jobs, ordinal=st.integers(1, 80), after=st.booleans(), has_time=TIME)
+    def die(self, job: CopyJob, ordinal: int, after: bool, has_time: Any) -> None:
+        with lived(self.world, Life(Point(None, ordinal, after))):
             self.world.worker().run(job.id, has_time)
         self.note_end(job)
 

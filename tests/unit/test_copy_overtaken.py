@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -156,6 +158,8 @@ def test_the_job_is_kept_while_steps_are_waited_for_after_one_has_failed() -> No
         assert failed.wait(PATIENCE)
         if second.acquire(blocking=False):
             for _ in range(6):
+                while renewed.acquire(blocking=False):
+                    pass  # Those of before.
                 world.clock.advance(timedelta(seconds=30))
                 assert renewed.acquire(timeout=PATIENCE)
             kept.append(world.table.take_job(job, "another", world.clock()) is None)
@@ -192,3 +196,26 @@ def test_a_job_ends_before_what_it_had_in_flight_is_removed(state: JobState) -> 
 
 class Dead(BaseException):
     """What a process does not live to see."""
+
+
+@pytest.mark.parametrize("limits", [None, PARTS], ids=["whole", "in parts"])
+def test_of_two_jobs_that_copy_the_same_at_once_the_slower_one_gives_up_its_copies(
+    limits: CopyLimits | None,
+) -> None:
+    world = CopyWorld(limits=limits)
+    world.image("a", "v1", "v2", layers=[b"large" * 100])
+    slow, quick = world.ask("app:v1", FAR), world.ask("app:v2", FAR)
+    first, copied, copied_part = threading.Lock(), world.stores.copy_object, world.stores.copy_part
+
+    def overtaken(copy: Callable[..., Any], *arguments: Any) -> Any:
+        made = copy(*arguments)
+        if first.acquire(blocking=False):
+            assert world.run(quick).state is JobState.SUCCEEDED
+        return made
+
+    world.stores.copy_object = partial(overtaken, copied)  # type: ignore[method-assign]
+    world.stores.copy_part = partial(overtaken, copied_part)  # type: ignore[method-assign]
+    done = world.run(slow)
+    assert (done.state, world.job(quick).state) == (JobState.SUCCEEDED, JobState.SUCCEEDED)
+    assert len(world.copies()) == 3
+    assert world.problems() == []

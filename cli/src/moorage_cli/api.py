@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -14,7 +15,7 @@ import httpx2
 from moorage_cli import __version__, retries
 from moorage_cli.answers import json_of, unreachable
 from moorage_cli.endpoints import host_of, is_loopback
-from moorage_cli.errors import NotARegistry, NotLoggedIn, printable
+from moorage_cli.errors import Misused, NotARegistry, NotLoggedIn, Unreachable, printable
 from moorage_cli.retries import ATTEMPTS, LONGEST_WAIT, is_worth_repeating, seconds_until
 
 Json = dict[str, Any]
@@ -25,6 +26,8 @@ USER_AGENT = f"moorage-cli/{__version__}"
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _TIMEOUT = httpx2.Timeout(60, connect=10)
 _REQUEST_IDS = ("apigw-requestid", "x-amzn-requestid", "x-request-id")
+_PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # In these paths, what follows is itself the permission.
 _SIGNED = re.compile(r"(/_(?:direct|stream|received|edge)/).*")
 
@@ -41,6 +44,9 @@ class Api:
     """A registry at ``endpoint``, as the holder of ``credential`` (a key or a bearer token) sees it.
 
     ``note`` takes hints for the person, ``trace`` a line per request, without secrets; both are for stderr.
+
+    Raises:
+        Unreachable: variables name a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -59,16 +65,7 @@ class Api:
         self._trace = trace
         self._sleep = sleep or retries.pause
         self._hinted = False
-        plain_and_local = is_loopback(endpoint) and urlsplit(endpoint).scheme == "http"
-        self.http = httpx2.Client(
-            base_url=endpoint,
-            headers={"User-Agent": USER_AGENT},
-            timeout=_TIMEOUT,
-            # Where there is no TLS, reading the system's certificates would be for nothing.
-            verify=not (insecure or plain_and_local),
-            # What is on this machine is not asked for through a proxy.
-            trust_env=not plain_and_local,
-        )
+        self.http = _client(endpoint, insecure=insecure)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -106,6 +103,7 @@ class Api:
         in place of the credential.
 
         Raises:
+            Misused: it has characters that no request can have.
             NotLoggedIn: it takes a credential, and there is none.
             NotARegistry: ``path`` would lead to another host.
             Unreachable: there is no answer.
@@ -121,7 +119,14 @@ class Api:
         options: dict[str, Any] = {}
         if body is not None:
             options["content" if isinstance(body, bytes) else "json"] = body
-        request = self.http.build_request(method, path, params=params, headers=sent, **options)
+        try:
+            request = self.http.build_request(method, path, params=params, headers=sent, **options)
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start : error.end]
+            raise Misused(
+                f"text with {wrong!r} cannot be sent",
+                f"write it in {'ASCII' if error.encoding == 'ascii' else 'UTF-8'}",
+            ) from error
         return self._sent(request, httpx2.BasicAuth(*auth) if auth else None, repeatable=repeatable)
 
     def pages(self, path: str, params: Params | None = None, query: Json | None = None) -> Iterator[Json]:
@@ -218,6 +223,37 @@ class Api:
 
     def _leads_elsewhere(self) -> NotARegistry:
         return NotARegistry(f"a link of {host_of(self.endpoint)} leads to another host", "tell its operator")
+
+
+def _client(endpoint: str, *, insecure: bool) -> httpx2.Client:
+    plain_and_local = is_loopback(endpoint) and urlsplit(endpoint).scheme == "http"
+    try:
+        return httpx2.Client(
+            base_url=endpoint,
+            headers={"User-Agent": USER_AGENT},
+            timeout=_TIMEOUT,
+            # Where there is no TLS, reading the system's certificates would be for nothing.
+            verify=not (insecure or plain_and_local),
+            # What is on this machine is not asked for through a proxy.
+            trust_env=not plain_and_local,
+        )
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        # Its address may hold a password.
+        raise Unreachable(
+            "a proxy is named that cannot be asked",
+            f"name one with http:// or https:// in {_set_of(_PROXY_VARIABLES)}",
+        ) from error
+    except OSError as error:
+        raise Unreachable(
+            "the certificates to verify the registry by cannot be read",
+            f"check the file in {_set_of(_CERTIFICATE_VARIABLES)}",
+        ) from error
+
+
+def _set_of(names: Sequence[str]) -> str:
+    """Those of the variables that are set, for a message; all of them if none is."""
+    found = [each for name in names for each in (name, name.lower()) if os.environ.get(each)]
+    return " and ".join(found or names)
 
 
 def link_of(resource: Mapping[str, Any], rel: str = "self") -> str | None:

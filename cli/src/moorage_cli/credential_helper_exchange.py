@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from moorage_cli import __version__
+from moorage_cli.credential_helper_trust import tls_context
 from moorage_cli.endpoints import host_of
 from moorage_cli.errors import CliError, NotARegistry, NotLoggedIn, Unreachable
 from moorage_cli.proxies import find_proxy
@@ -99,18 +100,12 @@ def _connection(endpoint: str, *, insecure: bool) -> tuple[http.client.HTTPConne
     first, port = (proxy.host, proxy.port) if proxy else (host, parts.port)
     if parts.scheme == "http":
         return http.client.HTTPConnection(first, port, timeout=_TIMEOUT), endpoint if proxy else ""
-    secure = http.client.HTTPSConnection(first, port, timeout=_TIMEOUT, context=_context(insecure=insecure))
+    secure = http.client.HTTPSConnection(
+        first, port, timeout=_TIMEOUT, context=tls_context(insecure=insecure)
+    )
     if proxy:
         secure.set_tunnel(host, parts.port, dict(proxy.headers))
     return secure, ""
-
-
-def _context(*, insecure: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _unreached(reason: Any, endpoint: str) -> Unreachable:

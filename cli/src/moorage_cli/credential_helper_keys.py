@@ -10,7 +10,7 @@ from pathlib import Path
 
 from moorage_cli.credentials import is_token
 from moorage_cli.docker_hosts import Address, DockerHost, DockerHostFile, DockerHosts
-from moorage_cli.errors import Misused, NotLoggedIn
+from moorage_cli.errors import Misused, NotFound, NotLoggedIn
 from moorage_cli.profiles import Profile, ProfileFile, Profiles
 from moorage_cli.secret_store import SecretStore
 from moorage_cli.settings import Settings, resolve
@@ -75,10 +75,17 @@ class CredentialKeys:
         """Keep the key that somebody gave to ``docker login`` for a host, in place of what was kept before.
 
         Raises:
-            CredentialsNotFound: ``docker-login`` was not run for that host.
+            NotFound: ``docker-login`` was not run for that host, or its login was erased since.
             Misused: it is no key.
         """
-        _, host = self._known(asked)
+        try:
+            _, host = self._known(asked)
+        except CredentialsNotFound:
+            # No client waits for a wording here, and a person who has logged out wants to know the way back.
+            raise NotFound(
+                f"docker-credential-moorage does not answer for {asked.rpartition('@')[2]}",
+                f"{_LOG_IN}, which does without 'docker login'",
+            ) from None
         if not _KEY.fullmatch(secret) or "/" in user:
             raise Misused(
                 f"only keys are kept for {host.host}",
@@ -131,6 +138,11 @@ class CredentialKeys:
         return next((profile for profile in fitting if profile.org == org), next(iter(fitting), None))
 
     def _key_of(self, profile: Profile | None, host: DockerHost) -> str:
+        if profile is None and self._settings.token is not None:
+            raise NotLoggedIn(
+                f"there is no key for {host.host}, unless the one in MOORAGE_TOKEN is",
+                f"set MOORAGE_ENDPOINT={host.endpoint} as well",
+            )
         if profile is None:
             raise NotLoggedIn(
                 f"there is no key for {host.host} any more",

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,15 @@ from typing import Any
 
 from moorage_cli.docker_hosts import Address
 from moorage_cli.errors import CliError, Misused
-from moorage_cli.storage import replace_file
+from moorage_cli.storage import locked, replace_file
 
 HELPER = "moorage"
 """What stands in the files; the program is ``docker-credential-moorage``."""
 
 _SECRETS = frozenset({"auth", "identitytoken", "password", "registrytoken"})
 _PRIVATE_FILE = 0o600
+# Not the one of the folder's own files, which are changed while this one is held.
+_LOCK = ".docker-config.lock"
 
 
 def login_files(environment: Mapping[str, str], folder: Path | None = None) -> list[Path]:
@@ -50,13 +52,14 @@ def login_files(environment: Mapping[str, str], folder: Path | None = None) -> l
 @dataclass(slots=True)
 class LoginFile:
     """A file of logins, as it was read and as it is to be written. ``removed`` are logins with a secret that
-    were taken out, by the names that they had.
+    were taken out, by the names that they had; ``replaced`` is the helper that was there before.
     """
 
     path: Path
     document: dict[str, Any]
     _before: dict[str, Any]
     removed: list[str]
+    replaced: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> LoginFile:
@@ -76,7 +79,8 @@ class LoginFile:
     def put_helper(self, host: str, org: str) -> None:
         """Let clients ask the helper for ``host``; what secrets are there for it, or for ``org``, go."""
         helpers = self.document.setdefault("credHelpers", {})
-        if helpers.get(host) != HELPER:
+        if (before := helpers.get(host)) != HELPER:
+            self.replaced = str(before) if before else None
             helpers[host] = HELPER
         logins = self.document.get("auths", {})
         stale = [key for key, login in logins.items() if _is_about(key, host, org) and _holds_secret(login)]
@@ -116,13 +120,16 @@ class LoginFile:
         self._before = deepcopy(self.document)
 
 
-def read_all(paths: Iterable[Path]) -> list[LoginFile]:
-    """All of these files, before any is written.
+@contextlib.contextmanager
+def held(folder: Path, paths: Iterable[Path]) -> Iterator[list[LoginFile]]:
+    """All of these files, read before any is written. Meanwhile no other command with the settings in
+    ``folder`` has them, which would write them without what is changed here.
 
     Raises:
         CliError: one cannot be read, or is no file of logins.
     """
-    return [LoginFile.read(path) for path in paths]
+    with locked(folder, _LOCK):
+        yield [LoginFile.read(path) for path in paths]
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def read_object(source: str) -> dict[str, Any]:
     return documents[0]
 
 
-def to_yaml(document: Any) -> str:
-    """``document`` as YAML, its keys in their order."""
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+def to_yaml(document: Any, *, ascii_only: bool = False) -> str:
+    """``document`` as YAML, its keys in their order; with ``ascii_only`` other characters are escaped."""
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=not ascii_only, width=110)
     return text

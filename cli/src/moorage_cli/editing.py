@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +28,11 @@ READ_ONLY = frozenset(
     {"id", "kind", "version", "created", "lastModified", "links", "origin", "warnings", "status"}
 )
 _ABSENT: Any = object()
-_EDITORS = ("sensible-editor", "nano", "vi")
+# The last is what Windows has.
+_EDITORS = ("sensible-editor", "nano", "vi", "notepad")
+_INTERRUPTED = {-signal.SIGINT, 128 + signal.SIGINT}
+# For an editor that is told to end; it may have something to save.
+_GRACE_SECONDS = 5.0
 
 
 def edit_resource(
@@ -52,7 +59,7 @@ def edit_resource(
     keep = False
     try:
         return _rounds(session, path, base, file, hidden, replace=replace, edit=edit or run_editor)
-    except (CliError, OSError, KeyboardInterrupt):
+    except BaseException:  # whatever ends it, a signal too, what the person has written is not lost
         keep = _differs(file, _shown(base, hidden)[0])
         raise
     finally:
@@ -170,14 +177,55 @@ def run_editor(file: Path) -> None:
     if not command:
         command = next((each for each in _EDITORS if shutil.which(each)), None)
     try:
-        words = shlex.split(command or "")
+        words = words_of(command or "")
         if not words:
             raise Misused("there is no editor", "set EDITOR, or use the command patch")
-        code = subprocess.run([*words, str(file)], check=False).returncode  # noqa: S603 - the person's own editor
+        code = _run([*words, str(file)])
     except (OSError, ValueError) as error:
         raise Misused(f"the editor {command!r} cannot be started", "set EDITOR to one that can") from error
+    if code in _INTERRUPTED:
+        raise KeyboardInterrupt
     if code:
         raise CliError(f"the editor ended with {code}; nothing was changed")
+
+
+def words_of(command: str, *, windows: bool = os.name == "nt") -> list[str]:
+    """The words of a command as the system's own shell would take it apart.
+
+    Raises:
+        ValueError: a quotation does not end.
+    """
+    if not windows:
+        return shlex.split(command)
+    # A backslash stands between folders there and quotes nothing.
+    return [word.strip('"') for word in shlex.split(command, posix=False)]
+
+
+def _run(words: list[str]) -> int:
+    with subprocess.Popen(words) as editor:  # noqa: S603 - the person's own editor
+        try:
+            # Only from here on: the editor would begin with what is ignored before.
+            with _uninterrupted():
+                return editor.wait()
+        except BaseException:
+            editor.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                editor.wait(_GRACE_SECONDS)
+            editor.kill()
+            raise
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C is the editor's meanwhile, in which it may mean something else. Only the main thread is told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _read(file: Path) -> str:

@@ -34,25 +34,23 @@ def image_reference(session: Session, text: str) -> str:
 
     Raises:
         Misused: the address is of another registry or organisation.
+        CliError: the registry is asked whose host it is, and not reached.
     """
-    if text.startswith("/") or not is_host(text.partition("/")[0]) or "/" not in text:
+    first, slash, rest = text.partition("/")
+    if text.startswith("/") or not slash or not is_host(first):
         return text
     from moorage_cli.endpoints import host_of  # noqa: PLC0415 - help does without
+    from moorage_cli.image_hosts import belongs_to, is_own_host  # noqa: PLC0415
 
-    return at_host(text, session.org, host_of(session.endpoint))
-
-
-def at_host(text: str, org: str, host: str) -> str:
-    """``NAME:TAG`` of the address ``HOST/ORG/NAME:TAG`` or ``ORG.DOMAIN/NAME:TAG``.
-
-    Raises:
-        Misused: it is at another host than ``host``, or in another organisation than ``org``.
-    """
-    first, _, rest = text.partition("/")
-    if first.startswith(f"{org}."):
+    org, host = session.org, host_of(session.endpoint)
+    if not belongs_to(first, host, org):
+        raise Misused(
+            f"{text!r} is not at {host}",
+            "leave the host out, //image/NAME:TAG if it is none, or add --endpoint",
+        )
+    # A registry's own host may be called like that by chance.
+    if first.startswith(f"{org}.") and (first != host or is_own_host(session)):
         return rest
-    if first != host:
-        raise Misused(f"{text!r} is not at {host}", "name the image without a host, or add --endpoint")
     there, _, name = rest.partition("/")
     if there != org:
         raise Misused(

@@ -46,13 +46,9 @@ def _organisation(_: Session, reference: str) -> str:
     return reference
 
 
-def _address(image: Json, host: str) -> str:
+def _address(image: Json, place: str) -> str:
     """What docker pull takes."""
-    from moorage_cli.api import link_of  # noqa: PLC0415 - help does without
-
-    link = link_of(image) or ""
-    org = link.removeprefix("/org/").partition("/")[0]
-    return f"{host}/{org}/{image.get('name', '')}"
+    return f"{place}/{image.get('name', '')}"
 
 
 def _digest(image: Json) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from moorage_cli import times
-from moorage_cli.endpoints import host_of
 from moorage_cli.errors import printable
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ class Column:
     """A column of a table: its title, and the field that it shows, or a function of the resource.
 
     ``time`` says that it holds moments. ``whole`` columns are never cut, because people copy from them.
-    ``cut`` is how many characters are shown at all. ``placed`` functions are given the host of the registry
-    as well.
+    ``cut`` is how many characters are shown at all. ``placed`` functions are given what the addresses of
+    images begin with as well.
     """
 
     title: str
@@ -43,12 +42,12 @@ class Column:
     cut: int | None = None
     placed: bool = False
 
-    def text(self, item: Json, style: str, host: str = "") -> str:
+    def text(self, item: Json, style: str, place: str = "") -> str:
         """The cell for ``item``, on one line and without control characters."""
         if isinstance(self.value, str):
             value = item.get(self.value)
         else:
-            value = self.value(item, host) if self.placed else self.value(item)
+            value = self.value(item, place) if self.placed else self.value(item)
         text = cell(value)
         if self.time:
             text = times.shown(text, style)
@@ -105,7 +104,7 @@ def write_document(session: Session, document: Any) -> None:
     if session.output == "yaml":
         from moorage_cli.documents import to_yaml  # noqa: PLC0415 - costs much, and few commands need it
 
-        click.echo(to_yaml(document), nl=False)
+        click.echo(to_yaml(document, ascii_only=not _is_unicode()), nl=False)
     else:
         click.echo(json.dumps(document, indent=2, ensure_ascii=not _is_unicode()))
 
@@ -114,8 +113,8 @@ def write_table(session: Session, items: Sequence[Json], columns: Sequence[Colum
     """Write a table. A terminal gets it as wide as it is, if need be without the last columns; a pipe gets
     all of it.
     """
-    host = host_of(session.endpoint) if any(column.placed for column in columns) else ""
-    rows = [[column.text(item, session.times, host) for column in columns] for item in items]
+    place = _place(session) if items and any(column.placed for column in columns) else ""
+    rows = [[column.text(item, session.times, place) for column in columns] for item in items]
     titles = [column.title for column in columns]
     widths = [max(_width(line[index]) for line in [titles, *rows]) for index in range(len(columns))]
     if _on_terminal():
@@ -128,6 +127,12 @@ def write_table(session: Session, items: Sequence[Json], columns: Sequence[Colum
     click.echo(click.style(title, bold=True) if session.colored() else title, color=session.colored())
     for row in rows:
         click.echo(_line(row, widths))
+
+
+def _place(session: Session) -> str:
+    from moorage_cli.image_hosts import images_at  # noqa: PLC0415 - few tables have addresses
+
+    return images_at(session)
 
 
 def _write_links(items: Sequence[Json]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from moorage_cli.errors import CliError, Misused
+from moorage_cli.errors import CliError, Misused, NotLoggedIn, Unreachable, together
 from moorage_cli.nouns import Json, Noun, Scope
 from moorage_cli.output import Column, cell
 from moorage_cli.queries import build_query, guess_value, query_options
@@ -84,44 +84,64 @@ def write(session: Session, method: str, path: str, body: Json, columns: Sequenc
     Raises:
         CliError: the registry refuses, or is not reached.
     """
+    changed = _changed(session, method, path, body)
+    session.show(changed, columns)
+    return changed
+
+
+def _changed(session: Session, method: str, path: str, body: Json) -> Json:
+    """What the registry has after a change; what it warns of is told."""
     from moorage_cli.api import require_object  # noqa: PLC0415 - help does without
 
     changed = require_object(session.api.call(method, path, body), session.endpoint)
     session.show_warnings(changed)
-    session.show({key: value for key, value in changed.items() if key != "warnings"}, columns)
-    return changed
+    return {key: value for key, value in changed.items() if key != "warnings"}
 
 
 def for_each(session: Session, references: Sequence[str], act: Callable[[str], None]) -> None:
     """Do ``act`` to each reference. One failure is raised as it is; of several references all are tried, each
-    failure is told on stderr, and ``CliError`` is raised at the end.
+    failure is told on stderr, and one error is raised at the end.
+
+    Raises:
+        Unreachable, NotLoggedIn: at once, because those that follow would fare no better.
+        CliError: some failed; its exit code is theirs, if they have the same.
     """
     if len(references) == 1:
         act(references[0])
         return
-    failed = 0
-    for reference in references:
+    failed: list[CliError] = []
+    for index, reference in enumerate(references):
         try:
             act(reference)
+        except (Unreachable, NotLoggedIn):
+            left = len(references) - index - 1
+            session.note(
+                f"{reference} failed" + (f", and the {left} after it were not tried" if left else "")
+            )
+            raise
         except CliError as error:
-            failed += 1
+            failed.append(error)
             session.note(f"{reference}: {error.line}")
     if failed:
-        raise CliError(f"{failed} of {len(references)} failed")
+        raise together(f"{len(failed)} of {len(references)} failed", failed)
 
 
 def show_named(session: Session, noun: Noun, references: Sequence[str], scope: Scope) -> None:
     """Show the resources that are named, one as it is and several as a list; errors as of ``for_each``."""
     from moorage_cli.api import require_object  # noqa: PLC0415
 
-    found: list[Json] = []
-
-    def read(reference: str) -> None:
+    def read(reference: str) -> Json:
         path = noun.path(session, reference, scope)
-        found.append(require_object(session.api.get(path), session.endpoint))
+        return require_object(session.api.get(path), session.endpoint)
 
+    _show_each(session, noun, references, read)
+
+
+def _show_each(session: Session, noun: Noun, references: Sequence[str], ask: Callable[[str], Json]) -> None:
+    """Show what ``ask`` gives for each reference as ``show_named`` does."""
+    found: list[Json] = []
     try:
-        for_each(session, references, read)
+        for_each(session, references, lambda reference: found.append(ask(reference)))
     finally:
         if len(references) > 1 and found:
             session.show_list(noun.kind, found, noun.columns)
@@ -227,10 +247,10 @@ def _tag(noun: Noun) -> click.Command:
         if not change:
             raise Misused("no tag is named", "add --tag KEY=VALUE or --remove-tag KEY")
 
-        def put(reference: str) -> None:
-            write(session, "PATCH", noun.path(session, reference, scope), {"tags": change}, noun.columns)
+        def put(reference: str) -> Json:
+            return _changed(session, "PATCH", noun.path(session, reference, scope), {"tags": change})
 
-        for_each(session, refs, put)
+        _show_each(session, noun, refs, put)
 
     return tag
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,13 +71,11 @@ class SecretStore:
         return None if kept is None else _bound(kept, account, endpoint)
 
     def _kept_in_keyring(self, account: str) -> Any:
-        backend = _usable_keyring()
-        if backend is None:
-            return None
+        keyrings = _usable_keyrings()
         from keyring.errors import KeyringError  # noqa: PLC0415 - costs much, and few commands need it
 
         try:
-            text = backend.get_password(SERVICE, self._keyring_account(account))
+            text = _found(keyrings, self._keyring_account(account))
         except KeyringError as error:
             raise CliError("the system's keyring does not open", "unlock it, or set MOORAGE_TOKEN") from error
         try:
@@ -90,29 +90,35 @@ class SecretStore:
             CliError: it cannot be removed.
         """
         self._change_file(account, None)
-        backend = _usable_keyring()
-        if backend is None:
-            return
+        keyrings = _usable_keyrings()
         from keyring.errors import KeyringError, PasswordDeleteError  # noqa: PLC0415
 
+        name = self._keyring_account(account)
         try:
-            backend.delete_password(SERVICE, self._keyring_account(account))
-        except PasswordDeleteError:
-            return
+            for backend in keyrings:
+                # So says who has nothing of that name, too.
+                with contextlib.suppress(NotImplementedError, PasswordDeleteError):
+                    backend.delete_password(SERVICE, name)
+            left = _found(keyrings, name)
         except KeyringError as error:
             raise CliError("the system's keyring does not open", "unlock it and try again") from error
+        if left is not None:
+            raise CliError(
+                f"the system's keyring still has the key of {account!r}",
+                f"remove {name!r} of {SERVICE!r} there, and try again",
+            )
 
     def _put_in_keyring(self, account: str, secret: str) -> bool:
-        backend = _usable_keyring()
-        if backend is None:
-            return False
+        keyrings = _usable_keyrings()
         from keyring.errors import KeyringError  # noqa: PLC0415
 
-        try:
-            backend.set_password(SERVICE, self._keyring_account(account), secret)
-        except KeyringError:
-            return False
-        return True
+        name = self._keyring_account(account)
+        for backend in keyrings:
+            with contextlib.suppress(KeyringError, NotImplementedError):
+                backend.set_password(SERVICE, name, secret)
+                # Not all that keep nothing say so; and what counts is what the next command will find.
+                return _found(keyrings, name) == secret
+        return False
 
     def _change_file(self, account: str, secret: dict[str, str] | None) -> None:
         if secret is None and not self._file.exists():
@@ -142,13 +148,21 @@ def _bound(kept: Any, account: str, endpoint: str) -> str:
     return key
 
 
-def _usable_keyring() -> KeyringBackend | None:
+def _found(keyrings: Iterable[KeyringBackend], name: str) -> str | None:
+    found = (backend.get_password(SERVICE, name) for backend in keyrings)
+    return next((text for text in found if text is not None), None)
+
+
+def _usable_keyrings() -> list[KeyringBackend]:
+    """Those that may have secrets, the best first."""
     import keyring  # noqa: PLC0415
+    from keyring.backends.chainer import ChainerBackend  # noqa: PLC0415
     from keyring.errors import KeyringError  # noqa: PLC0415
 
     try:
         backend = keyring.get_keyring()
-        priority = float(backend.priority)
+        # A chain is recommended whatever is in it, and would hand a secret on until somebody takes it.
+        chained = backend.backends if isinstance(backend, ChainerBackend) else [backend]
+        return [each for each in chained if float(each.priority) >= _RECOMMENDED]
     except (KeyringError, RuntimeError, ValueError):
-        return None
-    return backend if priority >= _RECOMMENDED else None
+        return []

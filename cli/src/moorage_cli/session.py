@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from moorage_cli.credentials import parse_credential
-from moorage_cli.errors import Misused, NotLoggedIn, printable
+from moorage_cli.errors import Misused, NotFound, NotLoggedIn, printable
 
 if TYPE_CHECKING:
     from moorage_cli.api import Api, Json
@@ -132,6 +132,21 @@ class Session:
     def anonymous_api(self) -> Api:
         """The registry, for what anybody may ask (``anonymous=True``), or with other credentials."""
         return self.connect(self.endpoint, None, insecure=self.settings.insecure)
+
+    @cached_property
+    def announced_images(self) -> str:
+        """Where the registry says that images are, with ``{org}`` in it; empty if it does not say.
+
+        Raises:
+            CliError: it is not reached, or is no registry.
+        """
+        try:
+            document = self.anonymous_api.get("/discovery", anonymous=True)
+        except NotFound:
+            return ""
+        endpoints = document.get("endpoints") if isinstance(document, dict) else None
+        announced = endpoints.get("registry") if isinstance(endpoints, dict) else None
+        return announced if isinstance(announced, str) else ""
 
     def connect(self, endpoint: str, credential: str | None, *, insecure: bool = False) -> Api:
         """A client of the registry at an address of ``parse_endpoint``; closed when the command ends."""

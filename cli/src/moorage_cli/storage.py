@@ -134,20 +134,46 @@ def open_to_others(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other commands from changing files of ``folder`` meanwhile, where the system has such locks."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl  # noqa: PLC0415 - it is not there on Windows
+def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
+    """Keep other commands from changing files of ``folder`` meanwhile; or whatever else it is that they take
+    the lock called ``name`` for. Who has it must not take it again.
 
+    Raises:
+        CliError: the folder cannot be written, or another command does not let go of the lock.
+    """
     try:
         folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_lock(folder / name)
     except OSError as error:
         raise CliError(f"{folder} cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            take_lock(descriptor, wait=True)
+        except OSError as error:
+            raise CliError(
+                f"{folder} cannot be locked: {error.strerror}", "try again when no other command runs"
+            ) from error
         yield
     finally:
         os.close(descriptor)
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of a file to lock, for ``take_lock``; programs that are started do not get it."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+
+
+def take_lock(descriptor: int, *, wait: bool) -> None:
+    """Lock a file until it is closed, as soon as nobody else has it locked; on Windows, within 10 seconds.
+
+    Raises:
+        OSError: somebody else has it, and is not waited for or does not let go.
+    """
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415
+
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl  # noqa: PLC0415 - it is not there on Windows
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from moorage_cli import retries
-from moorage_cli.errors import CliError
+from moorage_cli.errors import CliError, NotLoggedIn, Unreachable
 from moorage_cli.nouns import Json
 from moorage_cli.output import amount
 from moorage_cli.session import Session
+from moorage_cli.signals import Terminated
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -43,7 +44,8 @@ def wait_for(session: Session, path: str, job: Json) -> Json:
                 pause = min(pause * _GROWTH, _LONGEST_WAIT)
                 job = require_object(session.api.get(path), session.endpoint)
                 show(job)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated, Unreachable, NotLoggedIn):
+        # Whatever ends the waiting, such as a token that is over, does not end the job.
         session.note(
             f"the job goes on; see it with 'moorage job get {path}', end it with 'moorage job cancel'"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moorage.domain.jobs import JOB_LIFETIME, CopyJob, JobState, Progress
+from moorage.domain.jobs import JOB_LIFETIME, CopyJob, JobState, Progress, document_key
 from moorage.domain.names import Repository
 from moorage.services.job_access import PAGE_MAX
 from tests.contract.job_samples import SECOND, item, job
@@ -206,6 +206,20 @@ def test_a_job_that_is_not_there_is_404_to_who_may_view_every_image(management: 
     assert management.call(ADMIN, "GET", "/org/demo/job/" + "0" * 32).json()["code"] == "NotFound"
 
 
+def test_who_is_made_anew_under_the_name_of_the_requester_is_somebody_else(management: Management):
+    robot = management.account("demo", "copier")
+    made = store(management, requester=robot)
+    path = f"/org/demo/job/{made.id}"
+    assert management.ok("demo/copier", "GET", path)["requestedBy"] == robot
+    management.ok(ADMIN, "DELETE", "/org/demo/serviceaccount/copier")
+    management.world.clock.advance(SECOND)
+    management.account("demo", "copier")
+    assert management.call("demo/copier", "GET", path).status_code == 403
+    assert management.call("demo/copier", "POST", f"{path}/-cancel").status_code == 403
+    assert management.ok("demo/copier", "GET", "/org/demo/job?limit=10")["items"] == []
+    assert tell(management, made)["state"] == "queued"
+
+
 def test_a_job_is_forgotten_after_thirty_days(management: Management):
     made = store(management)
     management.world.clock.advance(JOB_LIFETIME - SECOND)
@@ -238,6 +252,8 @@ def test_a_job_that_moves_its_tags_says_when_to_come_back(management: Management
     response = management.call(ADMIN, "POST", f"/org/demo/job/{made.id}/-cancel")
     assert (response.status_code, response.json()["code"]) == (503, "WriteConflict")
     assert int(response.headers["retry-after"]) >= 1
+    # Its worker may be dead: another one is called to it.
+    assert management.world.storage.list_keys(document_key(made.id), 10) == [document_key(made.id)]
 
 
 @pytest.mark.parametrize(

@@ -101,5 +101,7 @@ def management_in_memory() -> Iterator[Management]:
             world.faults.wrap(world.table), world.faults.wrap(world.stores), bootstrap, world.clock
         )
         # Making the application takes longer than most tests; it holds nothing but the services.
+        around = getattr(_API.state, "services", None)
         _API.state.services = services
         yield Management(world, _API, services, connect(Shell(_API)), bootstrap)
+        _API.state.services = around

@@ -58,6 +58,9 @@ class _Wish:
 @click.option("--replace-tag", is_flag=True, help="Also if the tag names another image there.")
 @click.option("--no-wait", is_flag=True, help="Print the job at once, and do not wait for its end.")
 @click.option(
+    "--cleanup", is_flag=True, expose_value=False, help="Has no effect: nothing is left on this machine."
+)
+@click.option(
     "--idempotency-key",
     metavar="KEY",
     help="The same request with the same key makes one copy, whenever it comes.",
@@ -142,14 +145,15 @@ def _body(session: Session, ref: str, wish: _Wish) -> Json:
 
 
 def _destination_org(session: Session, wish: _Wish) -> str:
+    other = session.profile_file.load().find(wish.to_profile) if wish.to_profile is not None else None
+    if other is not None and other.endpoint != session.endpoint:
+        raise Misused(
+            f"the profile {other.name!r} is for {other.endpoint}, and copies stay at {session.endpoint}",
+            "name a profile of this registry, or --to-org ORG",
+        )
     if wish.to_org is not None:
         return wish.to_org.removeprefix("/org/")
-    if wish.to_profile is not None:
-        other = session.other(profile=wish.to_profile, org=None)
-        if other.settings.profile is None or other.settings.profile.org is None:
-            raise Misused(f"the profile {wish.to_profile!r} names no organisation", "add --to-org ORG")
-        return other.settings.profile.org
-    return session.org
+    return session.org if other is None else other.org
 
 
 def _split(name: str | None) -> tuple[str | None, str | None]:

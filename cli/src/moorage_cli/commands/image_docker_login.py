@@ -15,6 +15,7 @@ import click
 from moorage_cli.credentials import is_token
 from moorage_cli.endpoints import host_of
 from moorage_cli.errors import CliError, Misused, NotFound, NotLoggedIn
+from moorage_cli.image_hosts import belongs_to
 from moorage_cli.session import Session, common_options, pass_session
 
 if TYPE_CHECKING:
@@ -46,24 +47,25 @@ def docker_login(session: Session, registry: str | None, config: Path | None, *,
     No secret is written into their files, and a login with one that is there is taken out. MOORAGE_TOKEN and
     MOORAGE_PROFILE are read when they ask.
     """
-    from moorage_cli.docker_config import login_files, read_all  # noqa: PLC0415 - help does without
+    from moorage_cli.docker_config import held, login_files  # noqa: PLC0415 - help does without
     from moorage_cli.docker_hosts import DockerHostFile  # noqa: PLC0415
 
     _check_access(session)
     host = _parsed_host(registry) if registry is not None else _own_host(session, _announced_host(session))
-    files = read_all(login_files(os.environ, config))
-    for file in files:
-        file.put_helper(host, session.org)
     profile = _profile(session)
-    hosts_file = DockerHostFile(session.profile_file.folder)
-    before = hosts_file.load().by_host.get(host)
-    hosts_file.change(
-        lambda hosts: hosts.logged_in(host, session.endpoint, profile, insecure=session.settings.insecure)
-    )
-    if before is not None and before.kept:
-        session.secrets.delete(before.account)
-    for file in files:
-        file.write()
+    folder = session.profile_file.folder
+    with held(folder, login_files(os.environ, config)) as files:
+        for file in files:
+            file.put_helper(host, session.org)
+        hosts_file = DockerHostFile(folder)
+        before = hosts_file.load().by_host.get(host)
+        hosts_file.change(
+            lambda hosts: hosts.logged_in(host, session.endpoint, profile, insecure=session.settings.insecure)
+        )
+        if before is not None and before.kept:
+            session.secrets.delete(before.account)
+        for file in files:
+            file.write()
     if not ignore_output:
         _tell(session, host, profile, files)
         _tell_before(session, before, profile)
@@ -84,18 +86,19 @@ def docker_logout(
     there stays. Nothing is asked of the registry, and the profile keeps its key.
     """
     from moorage_cli.credential_helper_keys import CredentialKeys, CredentialsNotFound  # noqa: PLC0415
-    from moorage_cli.docker_config import login_files, read_all  # noqa: PLC0415
+    from moorage_cli.docker_config import held, login_files  # noqa: PLC0415
 
     named = _parsed_host(registry) if registry is not None else None
-    files = read_all(login_files(os.environ, config))
-    hosts = [named] if named else _given_up(session, _hosts_of(session), quiet=ignore_output)
-    for host in hosts:
+    folder = session.profile_file.folder
+    with held(folder, login_files(os.environ, config)) as files:
+        hosts = [named] if named else _given_up(session, _hosts_of(session), quiet=ignore_output)
+        for host in hosts:
+            for file in files:
+                file.take_helper(host)
+        # Whom nobody asks can forget: the other way round, clients would ask in vain if this stopped halfway.
         for file in files:
-            file.take_helper(host)
-    # Whom nobody asks can forget: the other way round, clients would ask in vain if this stopped halfway.
-    for file in files:
-        file.write()
-    keys = CredentialKeys(session.profile_file.folder, os.environ)
+            file.write()
+    keys = CredentialKeys(folder, os.environ)
     for host in hosts:
         try:
             keys.forget(host)
@@ -123,12 +126,8 @@ def _check_access(session: Session) -> None:
 
 def _announced_host(session: Session) -> str:
     """The host of the organisation's images, as the registry says."""
-    from moorage_cli.api import require_object  # noqa: PLC0415
-
-    document = require_object(session.api.get("/discovery", anonymous=True), session.endpoint)
-    endpoints = document.get("endpoints")
-    announced = endpoints.get("registry") if isinstance(endpoints, dict) else None
-    if not isinstance(announced, str):
+    announced = session.announced_images
+    if not announced:
         raise CliError(f"{session.endpoint} does not say where its images are", "add --registry HOST")
     return _parsed_host(announced.replace("{org}", session.org))
 
@@ -145,18 +144,6 @@ def _own_host(session: Session, announced: str) -> str:
             f"add --registry {announced} if that is right",
         )
     return announced
-
-
-def belongs_to(announced: str, own: str, org: str) -> bool:
-    """Whether the host ``announced`` is ``own`` itself, or ``ORG.DOMAIN`` where ``own`` is ``DOMAIN`` or a
-    host in it; a top-level domain is nobody's.
-    """
-    if announced == own:
-        return True
-    domain = announced.removeprefix(f"{org}.")
-    if domain == announced:
-        return False
-    return own == domain or ("." in domain and own.endswith(f".{domain}"))
 
 
 def _given_up(session: Session, hosts: list[str], *, quiet: bool) -> list[str]:
@@ -226,6 +213,8 @@ def _tell(session: Session, host: str, profile: str | None, files: list[LoginFil
         f"for {host}, docker, podman, skopeo and crane ask docker-credential-moorage, which uses {whose}"
     )
     for file in files:
+        if file.replaced is not None:
+            session.note(f"that takes the place of docker-credential-{file.replaced} in {file.path}")
         for login in file.removed:
             session.note(f"the login with a secret for {login} is taken out of {file.path}")
     if profile is None:

@@ -91,7 +91,7 @@ def push(
     from moorage_cli.push.sources import parse_source, read_image  # noqa: PLC0415
 
     # What cannot be right is said before anything is read.
-    target = _target(session, name) if name else None
+    target = _target(session, name) if name is not None else None
     found = parse_source(source)
     if found.engine and is_terminal(sys.stderr):
         session.note(f"saving {found.reference} from {found.engine}")
@@ -115,12 +115,14 @@ def push(
 def _push(
     session: Session, image: Image, target: Target, shown: Bars, parallel: int, part_size: int | None
 ) -> Outcome:
+    from moorage_cli.image_hosts import is_own_host  # noqa: PLC0415
     from moorage_cli.push.pushing import Pushing  # noqa: PLC0415
     from moorage_cli.push.repository import Repository, Tokens  # noqa: PLC0415
     from moorage_cli.push.unfinished import Unfinished  # noqa: PLC0415
 
-    tokens = Tokens(session.anonymous_api, session.credential, target.repository)
-    repository = Repository(session.anonymous_api, tokens, target.repository)
+    name = target.name if is_own_host(session) else target.repository
+    tokens = Tokens(session.anonymous_api, session.credential, name)
+    repository = Repository(session.anonymous_api, tokens, name)
     _tell_of_end(session, tokens.seconds_left, sum(blob.size for blob in image.blobs.values()))
     store = _store(session)
 
@@ -167,19 +169,20 @@ def _store(session: Session) -> Store:
 
 
 def _target(session: Session, name: str) -> Target:
-    from moorage_cli.endpoints import host_of  # noqa: PLC0415
+    from moorage_cli.image_names import image_reference  # noqa: PLC0415
     from moorage_cli.push.target import parse_target  # noqa: PLC0415
 
-    return parse_target(name, session.org, host_of(session.endpoint))
+    return parse_target(image_reference(session, name), session.org)
 
 
 def _suggested(session: Session, image: Image) -> Target:
-    from moorage_cli.push.target import suggested  # noqa: PLC0415
+    from moorage_cli.push.target import parse_target, suggested  # noqa: PLC0415
 
     for called in image.names:
         name = suggested(called, session.org)
         if name is not None:
-            return _target(session, name)
+            # Its host is gone: what looks like one now is a part of the name.
+            return parse_target(name, session.org)
     raise Misused("the source does not say what the image is called", "add NAME[:TAG]")
 
 

@@ -120,7 +120,7 @@ def _confirm(path: str) -> None:
         f"This ends {path} for ever. Type {name!r} to go on", err=True, default="", show_default=False
     )
     if typed != name:
-        raise click.Abort
+        raise Misused("not confirmed", "nothing was changed")
 
 
 def _resumed(api: Api, path: str) -> Json | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,12 @@ def login(
         session.note(f"so far, the profile {chosen!r} was for {before.org} at {before.endpoint}")
 
 
+# Some look for it under this name.
+_CREATE = copy.copy(login)
+_CREATE.hidden = True
+profile.add_command(_CREATE, "create")
+
+
 def _as_new(session: Session, name: str) -> Session:
     """The session with the profile of that name, or with none if it is still to be made."""
     exists = name in session.profile_file.load().by_name
@@ -130,6 +137,8 @@ def update(session: Session, name: str, *, default: bool) -> None:
     from moorage_cli.endpoints import parse_endpoint  # noqa: PLC0415
 
     old = session.profile_file.load().find(name)
+    if session.flags.get("token"):
+        raise Misused("a key is tried before it is kept", f"run 'moorage profile login {name}'")
     insecure = _accepted(session, old)
     endpoint = parse_endpoint(session.flags.get("endpoint") or old.endpoint, insecure=insecure)
     changed = Profile(name, endpoint, parse_org(session.flags.get("org") or old.org), insecure)

@@ -117,7 +117,9 @@ class Upload:
 
 
 class Repository:
-    """The repository ``name`` (with its organisation) of a registry. Any thread may ask."""
+    """A repository of a registry; ``name`` is what it is called at the registry's host, which is with its
+    organisation but at a host of the organisation's own. Any thread may ask.
+    """
 
     def __init__(self, api: Api, tokens: Tokens, name: str) -> None:
         self._api = api

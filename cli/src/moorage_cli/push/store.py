@@ -204,7 +204,7 @@ class Store:
         """A connection that is open, except for its first bytes."""
         host = place.hostname or ""
         port = place.port or {"http": 80, "https": 443}[place.scheme]
-        proxy = find_proxy(place.scheme, host)
+        proxy = find_proxy(place.scheme, place.netloc)
         try:
             connection = self._made(place.scheme, host, port, proxy)
             connection.connect()

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from moorage_cli.errors import Misused
-from moorage_cli.image_names import at_host, is_host
+from moorage_cli.image_names import is_host
 from moorage_cli.push.places import shown
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -40,19 +40,16 @@ class Target:
         return f"{self.repository}:{self.tag}"
 
 
-def parse_target(text: str, org: str, host: str) -> Target:
-    """What ``NAME[:TAG]`` means for an organisation: ``//image/NAME:TAG`` and ``HOST/ORG/NAME:TAG`` of the
-    registry at ``host`` are the same. Without a tag it is ``latest``.
+def parse_target(text: str, org: str) -> Target:
+    """What ``NAME[:TAG]`` means for an organisation; a link such as ``//image/NAME:TAG`` is the same. Without
+    a tag it is ``latest``.
 
     Raises:
-        Misused: it can be no name, or is one of another registry or organisation.
+        Misused: it can be no name.
     """
     written = text.removeprefix("//image/").removeprefix(f"/org/{org}/image/")
     if "@" in written:
         raise Misused(f"{text!r} has a digest", "an image is pushed under a tag: write NAME:TAG")
-    first, slash, _ = written.partition("/")
-    if slash and is_host(first):
-        written = at_host(written, org, host)
     name, colon, tag = written.partition(":")
     if not _NAME.fullmatch(name) or len(name) > _NAME_MAX:
         raise Misused(

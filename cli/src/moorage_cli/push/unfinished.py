@@ -7,14 +7,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any, Self
 
 from moorage_cli.errors import CliError
-from moorage_cli.storage import read_document, write_document
+from moorage_cli.storage import open_lock, read_document, take_lock, write_document
 
 _FORMAT = 1
 _FOLDER = "pushes"
@@ -108,8 +107,10 @@ class Unfinished:
 
     def _forget_old(self) -> None:
         for file in self._folder.iterdir():
-            if time.time() - file.stat().st_mtime > _LIFETIME_SECONDS:
-                file.unlink(missing_ok=True)
+            # Another push may take it away at the same time.
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _LIFETIME_SECONDS:
+                    file.unlink(missing_ok=True)
 
 
 def _is_young(upload: dict[str, Any]) -> bool:
@@ -119,15 +120,12 @@ def _is_young(upload: dict[str, Any]) -> bool:
 
 def _locked(path: Path) -> int | None:
     """A descriptor that holds the lock of a file, or None if another process holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-    if sys.platform == "win32":
-        return descriptor
-    import fcntl  # noqa: PLC0415 - it is not there on Windows
-
+    descriptor = open_lock(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take_lock(descriptor, wait=False)
         if path.stat().st_ino == os.fstat(descriptor).st_ino:
-            os.utime(descriptor)
+            # By its path, since Windows knows no other way.
+            os.utime(path)
             return descriptor
     except OSError:
         pass

@@ -109,8 +109,10 @@ class CopyJob:
     """A copy, as its row says it is.
 
     ``lease`` names the worker that has it until ``leased_until``. ``moving`` is set from just before the
-    tags of an item move until the next step: a job cannot be cancelled then. ``copying`` are keys of objects
-    in the store ``copying_in`` that may lie there without being recorded. ``breakdowns`` counts how often the
+    tags of an item move until the next step: a job cannot be cancelled then. ``in_doubt`` is the place on its
+    list that the job has come to if the tags up to there have moved: it is set before they do, and the job
+    cannot be cancelled until its worker, or the next one, has found out. ``copying`` are keys of objects in
+    the store ``copying_in`` that may lie there without being recorded. ``breakdowns`` counts how often the
     work has broken off by an error of the worker's own.
     """
 
@@ -130,6 +132,7 @@ class CopyJob:
     moving: bool = False
     copying: tuple[str, ...] = ()
     copying_in: str | None = None
+    in_doubt: int | None = None
     breakdowns: int = 0
 
     @property
@@ -166,7 +169,7 @@ class CopyJob:
             raise Conflict(f"the job has {self.state} already: there is nothing left to cancel")
         if self.state.is_open and self.is_complete:
             raise Conflict("the job has copied everything already: there is nothing left to cancel")
-        if self.state.is_open and self.moving and self.is_taken(now):
+        if self.state.is_open and (self.in_doubt is not None or (self.moving and self.is_taken(now))):
             raise WriteConflict("the job is moving tags at this moment; try again")
 
 

@@ -65,6 +65,7 @@ class Jobs(Protocol):
         now: datetime,
         *,
         moving: bool = False,
+        in_doubt: int | None = None,
         copying: tuple[str, ...] = (),
         copying_in: str | None = None,
     ) -> CopyJob | None:
@@ -86,7 +87,7 @@ class Jobs(Protocol):
 
         Raises:
             Conflict: it has ended otherwise, or all its tags have moved.
-            WriteConflict: it is moving a tag at this moment.
+            WriteConflict: it is moving a tag at this moment, or nobody has looked yet whether that was done.
         """
 
     def overdue_jobs(self, now: datetime, limit: int) -> Sequence[str]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from moorage.domain.blobs import BlobLink, ObjectState, StoredObject, copy_key
 from moorage.domain.digests import Algorithm, Digest
@@ -53,6 +53,13 @@ class BlobPlan:
     lacking: Mapping[Digest, BlobLink]
     held_size: int
     size: int
+
+
+class _Copied(NamedTuple):
+    """How many bytes a copy has moved, and whether it, and not that of another job, is what is linked."""
+
+    moved: int
+    is_linked: bool
 
 
 class CopyBlobs:
@@ -165,7 +172,9 @@ class CopyBlobs:
             )
 
     def _linker(self, into: RepositoryRecord, link: BlobLink) -> Callable[[], bool]:
-        """Link what the store of the destination has; whether it has it."""
+        """Link what the store of the destination has; whether it has it. Asked again when a copy is there
+        that is not recorded yet: another job may have been quicker, and then ours is given up.
+        """
 
         def link_there() -> bool:
             key = self._blobs.find_organisation_blob(into.repository.org, link.digest)
@@ -186,24 +195,27 @@ class CopyBlobs:
         keys = [copy_key(into.id, link.digest, lease.job.id) for link in links]
         lease.begin_copies(keys, into.store)
         steps = [self._copier(lease, into, link, key) for link, key in zip(links, keys, strict=True)]
-        lease.together(steps, lease.count_copied)
-        for key in keys:
-            lease.end_copy(key)
+        copies = lease.together(steps, lambda copied: lease.count_copied(copied.moved))
+        for key, copied in zip(keys, copies, strict=True):
+            if copied.is_linked:
+                lease.end_copy(key)
 
     def _copier(
         self, lease: CopyLease, into: RepositoryRecord, link: BlobLink, key: str
-    ) -> Callable[[], int]:
-        """Copy an object by one request and link the copy; how many bytes that moved."""
+    ) -> Callable[[], _Copied]:
+        """Copy an object by one request, and link the copy."""
 
-        def copy() -> int:
+        def copy() -> _Copied:
             moved = 0
             if self._blobs.find_object(key) is None:
                 if not self._stores.copy_object(_place(link), ObjectPlace(into.store, key)):
                     raise _gone(link.digest)
                 moved = link.size
+                if self._linker(into, link)():
+                    return _Copied(moved, is_linked=False)
                 self._record(lease, into, link, key)
             self._link(into, link, key)
-            return moved
+            return _Copied(moved, is_linked=True)
 
         return copy
 
@@ -215,6 +227,9 @@ class CopyBlobs:
             for _ in self._copy_parts(lease, into, link, key):
                 yield 0
                 self.require_standing(into)
+            if lease.together([self._linker(into, link)]) == [True]:
+                yield link.size
+                return
             lease.together([lambda: self._record(lease, into, link, key)])
         lease.together([lambda: self._link(into, link, key)])
         lease.end_copy(key)

@@ -10,7 +10,7 @@ from moorage.domain.companions import is_companion_tag
 from moorage.domain.digests import Digest
 from moorage.domain.errors import ManifestBlobUnknown, WriteConflict
 from moorage.domain.immutable_tags import is_glob_match
-from moorage.domain.jobs import CopyItem
+from moorage.domain.jobs import CopyItem, Progress
 from moorage.ports import (
     Blobs,
     Clock,
@@ -83,6 +83,24 @@ class CopyImages:
                 return False
         self._move(lease, into, items, graph)
         return True
+
+    def end_doubt(self, lease: CopyLease) -> None:
+        """Find out whether the tags have moved that the last worker was moving when it was heard of last. If
+        all of them have, their images are complete, whatever has happened since.
+        """
+        position, reached = lease.progress.position, lease.job.in_doubt
+        if reached is None:
+            return
+        items: list[CopyItem] = []
+        while position + len(items) < reached:
+            items += self._table.copy_items(lease.job, position + len(items))
+        destination = lease.job.order.destination
+        wanted = {(destination, item.tag): item.digest for item in items[: reached - position] if item.tag}
+        standing = {(each.repository, each.tag): each.digest for each in self._table.find_images(wanted)}
+        if standing == wanted:
+            self._complete(lease, reached)
+        else:
+            lease.end_doubt()
 
     def _present(self, lease: CopyLease, into: RepositoryRecord, digests: Collection[Digest]) -> set[Digest]:
         """The manifests that the destination has already."""
@@ -158,28 +176,44 @@ class CopyImages:
         """Move the tags of images that are there as a whole: first those by which tools find what belongs to
         them.
         """
-        order, progress = lease.job.order, lease.progress
-        own = [TagMove(item.tag, item.digest, item.replaces) for item in items if item.tag is not None]
+        order, reached = lease.job.order, lease.progress.position + len(items)
+        asked = lease.job.created
+        own = [
+            TagMove(item.tag, item.digest, item.replaces, asked if item.replaces else None)
+            for item in items
+            if item.tag is not None
+        ]
         named = {move.tag for move in own}
         companions = [
-            TagMove(tag, digest, replaces_until=lease.job.created if order.replace else None)
+            TagMove(tag, digest, replaces_until=asked if order.replace else None)
             for tag, digest in graph.companions.items()
             # Those that the request selects are copied as they were then.
             if tag not in named and not is_glob_match(order.selection, tag)
         ]
         waiting = self._tags.waiting(order.destination, [*companions, *own])
-        done = replace(
-            progress,
-            position=progress.position + len(items),
-            earlier_manifests=progress.manifests_total,
-            earlier_size=progress.size_total,
-        )
         if not waiting:
-            lease.keep(done)
+            lease.keep(_at(lease.progress, reached))
             return
         self._blobs.require_standing(into)
-        lease.begin_moving()
-        for first in (True, False):
-            moves = [move for move in waiting if is_companion_tag(move.tag) is first]
-            self._tags.move(lease, order.destination, moves, graph)
-        lease.end_moving(done, last=done.position >= order.items)
+        first = [move for move in waiting if is_companion_tag(move.tag)]
+        if first:
+            lease.begin_moving()
+            self._tags.move(lease, order.destination, first, graph)
+        rest = [move for move in waiting if not is_companion_tag(move.tag)]
+        if rest:
+            lease.begin_moving(in_doubt=reached)
+            self._tags.move(lease, order.destination, rest, graph)
+        self._complete(lease, reached)
+
+    def _complete(self, lease: CopyLease, reached: int) -> None:
+        lease.end_moving(_at(lease.progress, reached), last=reached >= lease.job.order.items)
+
+
+def _at(progress: Progress, position: int) -> Progress:
+    """Progress when all items up to a place on the list are complete."""
+    return replace(
+        progress,
+        position=position,
+        earlier_manifests=progress.manifests_total,
+        earlier_size=progress.size_total,
+    )

@@ -23,8 +23,10 @@ RENEW_SECONDS = 20.0
 """How often a worker that waits for a long step says that it is there: well within the lease."""
 
 _BETWEEN_REPORTS = timedelta(seconds=1)
-# A tag is moved only while so much of the lease is left: more than a write to the table can take.
-_MARGIN = timedelta(seconds=30)
+MARGIN = timedelta(seconds=50)
+"""A tag is moved only while so much of the lease is left: more than a look at it and a write can take, if the
+table answers each as late as it may.
+"""
 
 
 class CopyFailed(Exception):
@@ -54,14 +56,20 @@ class CopyLease:
         self._clock = clock
         self._renew_seconds = renew_seconds
         self._heartbeat = heartbeat
+        self._threads = ThreadPoolExecutor(SIDE_BY_SIDE)
         self._lost = threading.Event()
         self._reported = clock()
         self._moving = False
+        self._in_doubt = job.in_doubt
         # What a worker before this one has left behind belongs to the job as well.
         self._copying = dict.fromkeys(job.copying)
         self._copying_in = job.copying_in
         self.job = job
         self.progress = job.progress
+
+    def close(self) -> None:
+        """Let the threads end that took its steps."""
+        self._threads.shutdown()
 
     @property
     def copying(self) -> tuple[str, ...]:
@@ -81,6 +89,7 @@ class CopyLease:
             self.progress,
             now,
             moving=self._moving,
+            in_doubt=self._in_doubt,
             copying=self.copying,
             copying_in=self._copying_in,
         )
@@ -110,15 +119,22 @@ class CopyLease:
         """Note for the next report that so many bytes were moved from one store to another."""
         self.progress = replace(self.progress, copied=self.progress.copied + size)
 
-    def begin_moving(self) -> None:
-        """Report that tags are going to move: until the end of that the job cannot be cancelled."""
-        self._moving = True
+    def begin_moving(self, in_doubt: int | None = None) -> None:
+        """Report that tags are going to move: until the end of that the job cannot be cancelled. With a place
+        on the job's list: that when these have moved the job has come to it, whoever finds that out.
+        """
+        self._moving, self._in_doubt = True, in_doubt
         self.report()
 
     def end_moving(self, progress: Progress, *, last: bool) -> None:
         """Report that the tags have moved. After the last ones of all a cancellation would come too late."""
-        self._moving = last
+        self._moving, self._in_doubt = last, None
         self.report(progress)
+
+    def end_doubt(self) -> None:
+        """Report that not all tags have moved that the worker before this one was moving."""
+        self._in_doubt = None
+        self.report()
 
     def release(self, *, broken: bool = False) -> None:
         """Give the job back, to go on later; ``broken`` if the work has broken off by an error of our own."""
@@ -135,7 +151,7 @@ class CopyLease:
             CopyStopped: it is not, or not for certain.
         """
         until = self.job.leased_until
-        if self._lost.is_set() or until is None or self._clock() > until - _MARGIN:
+        if self._lost.is_set() or until is None or self._clock() > until - MARGIN:
             raise CopyStopped
 
     def passing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -153,22 +169,20 @@ class CopyLease:
         The job is kept meanwhile, however long they take. When one fails, or the job is lost, those that have
         not begun are left out, and those that look whether they have to stop do.
         """
-        if not steps:
-            return []
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            futures = [pool.submit(self._take, step) for step in steps]
-            waiting = set(futures)
-            try:
-                while waiting:
-                    done, waiting = wait(waiting, self._renew_seconds, FIRST_COMPLETED)
-                    for each in done:
-                        noted(each.result())
-                    self.keep()
-            except BaseException:
-                self._lost.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                self._wait_out(futures)
-                raise
+        futures = [self._threads.submit(self._take, step) for step in steps]
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, self._renew_seconds, FIRST_COMPLETED)
+                for each in done:
+                    noted(each.result())
+                self.keep()
+        except BaseException:
+            self._lost.set()
+            for future in futures:
+                future.cancel()
+            self._wait_out(futures)
+            raise
         return [each.result() for each in futures]
 
     def _wait_out(self, futures: Iterable[Future[Any]]) -> None:

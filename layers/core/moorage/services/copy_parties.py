@@ -11,15 +11,19 @@ from moorage.domain.resources import Kind
 from moorage.ports import ResourceName, Resources
 
 
+def record_name(principal: str) -> ResourceName:
+    """What identifies the record of a principal, by its full link."""
+    link = parse_principal(principal, organisation_of(principal))
+    return ResourceName(link.kind, link.org, link.name)
+
+
 def youngest(
     resources: Resources, requester: str, source: Repository, destination: Repository
 ) -> datetime | None:
     """When the youngest of those was made whom a copy concerns; None if one of them is not there. Whatever is
     older than that was of others of the same names. One request.
     """
-    principal = parse_principal(requester, organisation_of(requester))
     orgs = sorted({source.org, destination.org})
-    wanted = [ResourceName(Kind.ORG, org, org) for org in orgs]
-    wanted.append(ResourceName(principal.kind, principal.org, principal.name))
+    wanted = [*(ResourceName(Kind.ORG, org, org) for org in orgs), record_name(requester)]
     found = resources.find_many(wanted)
     return max(record.created for record in found.values()) if len(found) == len(wanted) else None

@@ -18,8 +18,8 @@ from moorage.services.tag_rules import TagRules
 
 @dataclass(frozen=True, slots=True)
 class TagMove:
-    """A tag that is to name a manifest. If it names another one, it moves if that is ``replaces``.
-    ``replaces_until`` says so of whatever it has named since that time or longer.
+    """A tag that is to name a manifest. If it names another one, it moves only from what it has named since
+    ``replaces_until`` or longer, and only from ``replaces``, if that is given.
     """
 
     tag: str
@@ -28,10 +28,15 @@ class TagMove:
     replaces_until: datetime | None = None
 
     def seen(self, standing: ImageRecord) -> TagMove:
-        """The same move from where the tag stands, if it may move from there by the time."""
-        if self.replaces_until is None or standing.pushed > self.replaces_until:
-            return self
-        return replace(self, replaces=standing.digest)
+        """The same move from where the tag stands, or, if it may not move from there, from nowhere. What it
+        named at that time may have been put back since: that is another one's doing, and stays.
+        """
+        may = (
+            self.replaces_until is not None
+            and standing.pushed <= self.replaces_until
+            and self.replaces in (None, standing.digest)
+        )
+        return replace(self, replaces=standing.digest if may else None)
 
     def require_allowed(self, standing: Digest | None) -> None:
         """Refuse to move the tag from the manifest ``standing``.

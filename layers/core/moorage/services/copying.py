@@ -121,6 +121,8 @@ class Copying:
             with suppress(Unavailable):
                 self._break_off(lease)
             raise
+        finally:
+            lease.close()
 
     def busy_seconds(self, job_id: str) -> int:
         """For how many seconds, at most, the worker that has a job may be silent from now on before another
@@ -133,6 +135,7 @@ class Copying:
 
     def _work(self, lease: CopyLease, has_time: Callable[[], bool]) -> Outcome:
         try:
+            self._images.end_doubt(lease)
             if not lease.job.is_complete:
                 self._require_permitted(lease.job)
             if self._copy(lease, has_time):
@@ -152,10 +155,10 @@ class Copying:
         """Fail a job that must not go on."""
         order = job.order
         made = youngest(self._table, order.requester, order.source, order.destination)
-        if made is not None and made > job.created:
+        if made is None or made > job.created:
             raise CopyFailed(
-                "who asked for the copy, its source or its destination was deleted since, and made anew; "
-                "request the copy again"
+                "who asked for the copy, or the organisation of its source or of its destination, was "
+                "deleted since; if it was made anew, request the copy again"
             )
         for permission, repository, side in (
             (Permission.PULL, order.source, "source"),

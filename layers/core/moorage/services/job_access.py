@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from moorage.domain.errors import NotFound, RegistryError
+from moorage.domain.errors import NotFound, RegistryError, WriteConflict
 from moorage.domain.jobs import CopyJob, JobState
 from moorage.domain.names import Repository
 from moorage.domain.permissions import Permission
@@ -19,6 +19,7 @@ from moorage.ports import Clock, Jobs, ResourceName, Resources
 from moorage.services.access import Access, Filter, refusal
 from moorage.services.authorization import EFFORT_MAX, Authorization
 from moorage.services.callers import Caller
+from moorage.services.copy_parties import record_name
 from moorage.services.cursors import Cursors
 from moorage.services.job_documents import JobDocuments
 
@@ -35,7 +36,8 @@ _REQUESTS_PER_CALL = 10
 class JobView:
     """A job, and what of it the caller may know: None is not for it.
 
-    ``reason`` may tell of both ends, so it is for the requester and for who may see both.
+    ``reason`` may tell of both ends, so it is for the requester and for who may see both. ``own`` says
+    whether the caller is the requester, and not somebody of the same name who was made after the job.
     """
 
     job: CopyJob
@@ -43,12 +45,13 @@ class JobView:
     destination: Repository | None
     requester: str | None
     reason: str | None
+    own: bool
 
     @classmethod
     def whole(cls, job: CopyJob) -> JobView:
         """All of a job, for the one who has just asked for it with rights at both ends."""
         order = job.order
-        return cls(job, order.source, order.destination, order.requester, job.reason)
+        return cls(job, order.source, order.destination, order.requester, job.reason, own=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,12 @@ class JobAccess:
         view = self.get(caller, org, job_id)
         if not self._may_cancel(caller, view):
             raise refusal(Kind.IMAGE, Permission.CREATE, Permission.MANAGE)
-        cancelled = self._jobs.cancel_job(job_id, self._clock())
+        try:
+            cancelled = self._jobs.cancel_job(job_id, self._clock())
+        except WriteConflict:
+            # Its worker may be dead, and another one has to find out what that has done.
+            self._documents.write(job_id)
+            raise
         if cancelled is None:
             raise self._absence(caller, org)
         if cancelled.copying:
@@ -157,7 +165,7 @@ class JobAccess:
         """Whether a job may be cancelled by a caller who has been shown it: what it does not see, it has no
         rights on.
         """
-        if caller.principal == view.job.order.requester:
+        if view.own:
             return True
         wanted = ((Permission.CREATE, view.destination), (Permission.MANAGE, view.source))
         return any(
@@ -201,7 +209,7 @@ class _Sight:
         self._access = access
         self._caller = caller
         self._views = views
-        self._made: dict[str, datetime | None] = {}
+        self._made: dict[ResourceName, datetime | None] = {}
         self._seen: dict[Repository, bool] = {}
 
     @property
@@ -210,17 +218,25 @@ class _Sight:
         return sum(view.effort for view in self._views.values())
 
     def learn(self, jobs: Iterable[CopyJob]) -> None:
-        """Read of all organisations of jobs when they were made: has to come before questions about them."""
-        fresh = {org for job in jobs for org in job.organisations} - self._made.keys()
+        """Read of all organisations of jobs, and of the caller, when they were made: has to come before
+        questions about them.
+        """
+        wanted = {ResourceName(Kind.ORG, org, org) for job in jobs for org in job.organisations}
+        if wanted:
+            wanted.add(record_name(self._caller.principal))
+        fresh = wanted - self._made.keys()
         if fresh:
-            found = self._resources.find_many([ResourceName(Kind.ORG, org, org) for org in sorted(fresh)])
+            found = self._resources.find_many(sorted(fresh))
             self._made.update(dict.fromkeys(fresh))
-            self._made.update({name.own: record.created for name, record in found.items()})
+            self._made.update({name: record.created for name, record in found.items()})
 
     def concerns(self, job: CopyJob, org: str) -> bool:
         """Whether a job is one of this organisation, and not of another one of the same name before it."""
-        made = self._made.get(org)
-        return org in job.organisations and made is not None and made <= job.created
+        return org in job.organisations and self._was_there(job, ResourceName(Kind.ORG, org, org))
+
+    def _was_there(self, job: CopyJob, name: ResourceName) -> bool:
+        made = self._made.get(name)
+        return made is not None and made <= job.created
 
     def view(self, job: CopyJob, org: str) -> JobView | None:
         """What the caller may see of a job in an organisation; None if it is nothing."""
@@ -230,8 +246,10 @@ class _Sight:
         ends = [end if self._sees(job, end) else None for end in (order.source, order.destination)]
         is_shown = any(end is not None and end.org == org for end in ends)
         # Whoever sees an end is there.
-        own = self._caller.principal == order.requester and (
-            is_shown or self._access.is_own(self._caller, order.requester)
+        own = (
+            self._caller.principal == order.requester
+            and self._was_there(job, record_name(order.requester))
+            and (is_shown or self._access.is_own(self._caller, order.requester))
         )
         if not (own or is_shown):
             return None
@@ -243,6 +261,7 @@ class _Sight:
             destination,
             requester=order.requester if near else None,
             reason=job.reason if own or None not in ends else None,
+            own=own,
         )
 
     def _sees(self, job: CopyJob, repository: Repository) -> bool:

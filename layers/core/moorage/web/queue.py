@@ -20,12 +20,15 @@ MAX_DEFERRALS = 3
 many receptions on top of those that fail.
 """
 
-KEPT_SECONDS = 120
+KEPT_SECONDS = 150
 """For how long nobody else sees a message that is kept."""
 
+KEPT_AGAIN_SECONDS = 40
+"""How old that may become before it is kept anew. Of a process that has died the message comes back after all
+that it kept by the same calls, if that lasts no longer than the difference.
+"""
+
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 30, 2 * 3600, 4
-# One call that fails must not be the end of it.
-_KEPT_AGAIN_SECONDS = KEPT_SECONDS / 3
 
 
 class Deferred(Exception):
@@ -61,7 +64,7 @@ class Message:
         process that dies comes back soon. May be called at any rate.
         """
         now = self._now()
-        if self._kept is None or now - self._kept >= _KEPT_AGAIN_SECONDS:
+        if self._kept is None or now - self._kept >= KEPT_AGAIN_SECONDS:
             self._kept = now
             self.hand_back(KEPT_SECONDS)
 

@@ -39,13 +39,14 @@ from moorage.ports.jobs import JobPage
 OPEN = "#state IN (:queued, :running) AND #expires > :now"
 FREE = "(attribute_not_exists(#leased_until) OR #leased_until <= :now)"
 TAKEABLE = f"{OPEN} AND {FREE}"
-CANCELLABLE = f"{OPEN} AND (#moving = :no OR {FREE}) AND #progress.#position < #items"
+CERTAIN = f"attribute_not_exists(#in_doubt) AND (#moving = :no OR {FREE})"
+CANCELLABLE = f"{OPEN} AND {CERTAIN} AND #progress.#position < #items"
 HELD = "#state = :running AND #lease = :lease"
 ABSENT_OR_OVER = f"{ABSENT} OR #expires <= :now OR #created < :since"
 
 ENDING = (
     "SET #state = :state, #finished = :now, #modified = :now, #moving = :no{reason}"
-    " REMOVE #lease, #leased_until, #gsi1pk, #gsi1sk"
+    " REMOVE #lease, #leased_until, #in_doubt, #gsi1pk, #gsi1sk"
 )
 
 # Where the parts of the transaction stand that makes a job.
@@ -145,6 +146,7 @@ class DynamoJobs:
         now: datetime,
         *,
         moving: bool = False,
+        in_doubt: int | None = None,
         copying: tuple[str, ...] = (),
         copying_in: str | None = None,
     ) -> CopyJob | None:
@@ -152,7 +154,9 @@ class DynamoJobs:
         saving = update(
             keys.job(job.id),
             "SET #progress = :progress, #modified = :now, #leased_until = :until, #moving = :moving,"
-            " #copying = :copying, #gsi1sk = :due" + (", #copying_in = :copying_in" if copying_in else ""),
+            " #copying = :copying, #gsi1sk = :due"
+            + (", #copying_in = :copying_in" if copying_in else "")
+            + (" REMOVE #in_doubt" if in_doubt is None else ", #in_doubt = :in_doubt"),
             HELD,
             progress=progress_values(progress),
             now=now.isoformat(),
@@ -160,6 +164,7 @@ class DynamoJobs:
             moving=moving,
             copying=copying,
             **({"copying_in": copying_in} if copying_in else {}),
+            **({} if in_doubt is None else {"in_doubt": in_doubt}),
             due=keys.job_due(job.id, now + OVERDUE).gsi1sk,
             running=str(JobState.RUNNING),
             lease=job.lease or "",
@@ -172,6 +177,7 @@ class DynamoJobs:
             modified=now,
             leased_until=now + LEASE,
             moving=moving,
+            in_doubt=in_doubt,
             copying=copying,
             copying_in=copying_in or job.copying_in,
         )

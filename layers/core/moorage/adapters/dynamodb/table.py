@@ -22,7 +22,7 @@ from moorage.domain.errors import Unavailable
 _READ_BATCH = 100
 _WRITE_BATCH = 25
 # With its last request a call stays below 6 s, so that the function can still answer for itself.
-_RETRY_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 _SHORTEST_PAUSE = 0.03
 _LONGEST_PAUSE = 0.8
 
@@ -63,7 +63,7 @@ class Attempts:
     """The attempts of one call of a port: they have one deadline, in however many loops they are made."""
 
     def __init__(self) -> None:
-        self._deadline = time.monotonic() + _RETRY_SECONDS
+        self._deadline = time.monotonic() + RETRY_SECONDS
         self._longest = _SHORTEST_PAUSE
 
     def pause(self, failure: Unavailable) -> None:

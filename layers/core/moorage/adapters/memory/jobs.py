@@ -111,6 +111,7 @@ class MemoryJobs:
         now: datetime,
         *,
         moving: bool = False,
+        in_doubt: int | None = None,
         copying: tuple[str, ...] = (),
         copying_in: str | None = None,
     ) -> CopyJob | None:
@@ -125,6 +126,7 @@ class MemoryJobs:
                 progress=progress,
                 leased_until=now + LEASE,
                 moving=moving,
+                in_doubt=in_doubt,
                 copying=copying,
                 copying_in=copying_in or standing.copying_in,
             )
@@ -182,6 +184,7 @@ class MemoryJobs:
             lease=None,
             leased_until=None,
             moving=False,
+            in_doubt=None,
         )
 
     def _put_job(self, standing: CopyJob, now: datetime, **changes: Any) -> CopyJob:
