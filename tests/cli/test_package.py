@@ -79,7 +79,7 @@ def test_wheel_says_who_it_is_and_what_it_needs(wheel: Path):
         for line in lines
         if line.startswith("Requires-Dist") and "extra ==" not in line
     }
-    assert needs == {"click", "httpx2", "keyring", "pyyaml", "rich"}
+    assert needs == {"click", "httpx2", "keyring", "pyyaml", "rich", "truststore"}
     assert "moorage = moorage_cli.main:main" in entry_points
     assert "docker-credential-moorage = moorage_cli.credential_helper:main" in entry_points
 

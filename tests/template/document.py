@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -40,13 +41,14 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 @cache
-def _text() -> str:
-    return (ROOT / "template.yaml").read_text("utf-8")
+def _read() -> Any:
+    return yaml.load((ROOT / "template.yaml").read_text("utf-8"), Loader=_Loader)
 
 
 def load() -> Template:
     """A copy of the template of its own for each caller."""
-    return Template(yaml.load(_text(), Loader=_Loader))
+    # Reading it takes a second.
+    return Template(deepcopy(_read()))
 
 
 def text(value: Any) -> str:
