@@ -39,7 +39,7 @@ def noise(seed, size):
     return random.Random(seed).randbytes(size)
 
 
-def until(holds, pause=0.05):
+def until(holds, pause=0.1):
     """What is true at last."""
     deadline = time.monotonic() + WITHIN_SECONDS
     while not (found := holds()):
@@ -210,7 +210,7 @@ class Desk:
 
     def ended(self, job_id):
         """A job, when it has ended."""
-        return until(lambda: job if (job := self.job(job_id))["state"] not in OPEN else None)
+        return until(lambda: job if (job := self.job(job_id))["state"] not in OPEN else None, pause=0.2)
 
     def succeeded(self, job_id):
         job = self.ended(job_id)
