@@ -284,7 +284,8 @@ def test_copy_by_http_is_pulled_by_those_who_have_rights_there_and_by_nobody_els
     assert (job["copiedBytes"], job["progress"]["tags"]) == (0, {"done": 1, "total": 1})
     # Not a byte of a blob was moved.
     requests = asked_of_s3(source.cloud)[asked_before:]
-    assert len(source.keys) >= len(blob_sizes(source))
+    # All but the empty configuration, which others may have pushed to the organisation before.
+    assert len(source.keys) >= len(blob_sizes(source)) - 1
     assert [each for each in requests if key_in(each["path"]) in source.keys or "copy_source" in each] == []
     assert objects(source.cloud) - stored == set()
 
