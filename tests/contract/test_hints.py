@@ -62,7 +62,7 @@ def too_many(table, kind: Kind, name: str) -> set[str]:
 
 
 MAKERS = {Kind.POLICY: policy, Kind.GROUP: group}
-BEFORE_AND_AFTER = {
+BEFORE_AND_AFTER: dict[str, list[tuple[list[str], list[str]]]] = {
     "create": [([], MANY), ([], FEW), ([], [])],
     "replace": [([], MANY), (FEW, MANY), (MANY, FEW), (MANY, OTHERS), (MANY, []), (FEW, OTHERS[:3])],
     "delete": [(MANY, []), (FEW, []), ([], [])],
