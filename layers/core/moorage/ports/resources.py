@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from moorage.domain.links import Link
 from moorage.domain.resources import Kind, ResourceRecord, split_name
 
 POLICIES_OF_A_PRINCIPAL = 1_000
@@ -23,9 +24,9 @@ class ResourceName(NamedTuple):
     name: str
 
     @classmethod
-    def of(cls, record: ResourceRecord) -> ResourceName:
-        """The name of a record."""
-        return cls(record.kind, record.org, record.name)
+    def of(cls, named: ResourceRecord | Link) -> ResourceName:
+        """The name that a record has, or a link leads to."""
+        return cls(named.kind, named.org, named.name)
 
     @property
     def own(self) -> str:

@@ -193,7 +193,7 @@ class _Reading:
         principal = self._principal
         if principal is None or ResourceName(Kind.ORG, principal.org, principal.org) not in self._records:
             return "the principal's organisation does not exist"
-        if _name(principal) not in self._records:
+        if ResourceName.of(principal) not in self._records:
             return "the principal does not exist"
         if ResourceName(Kind.ORG, org, org) not in self._records:
             return "the organisation does not exist"
@@ -235,7 +235,7 @@ class _Reading:
     def _read(self, principal: Link, orgs: Collection[str]) -> None:
         """Everything that the first look at any question needs, with one request."""
         names = [ResourceName(Kind.ORG, org, org) for org in sorted({principal.org, *orgs})]
-        names.append(_name(principal))
+        names.append(ResourceName.of(principal))
         built_in: list[ResourceName] = []
         if principal.kind in _CAN_BE_MEMBERS:
             built_in = [ResourceName(Kind.GROUP, principal.org, name) for name in BUILT_IN_GROUPS]
@@ -245,7 +245,9 @@ class _Reading:
     def _read_groups(self, principal: Link) -> None:
         own = principal.org
         hinted = [_parse(link) for link in self._resources.group_hints(str(principal))]
-        names = {_name(link) for link in hinted if link and (link.kind, link.org) == (Kind.GROUP, own)}
+        names = {
+            ResourceName.of(link) for link in hinted if link and (link.kind, link.org) == (Kind.GROUP, own)
+        }
         if principal.kind is Kind.USER:
             querying = self._resources.query_group_hints(own)
             names |= {ResourceName(Kind.GROUP, own, name) for name in querying}
@@ -258,13 +260,9 @@ class _Reading:
         """Note which of these groups the principal is a member of."""
         for name in names:
             group = self._records.get(name)
-            own = self._records.get(_name(principal))
+            own = self._records.get(ResourceName.of(principal))
             if group is not None and is_member(group, str(principal), own, self._budget):
                 self._groups.add(group.link)
-
-
-def _name(link: Link) -> ResourceName:
-    return ResourceName(link.kind, link.org, link.name)
 
 
 def _parse(principal: str) -> Link | None:

@@ -13,8 +13,7 @@ from moorage.ports import ResourceName, Resources
 
 def record_name(principal: str) -> ResourceName:
     """What identifies the record of a principal, by its full link."""
-    link = parse_principal(principal, organisation_of(principal))
-    return ResourceName(link.kind, link.org, link.name)
+    return ResourceName.of(parse_principal(principal, organisation_of(principal)))
 
 
 def youngest(

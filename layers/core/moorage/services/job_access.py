@@ -208,6 +208,7 @@ class _Sight:
         self._authorization = authorization
         self._access = access
         self._caller = caller
+        self._caller_name = record_name(caller.principal)
         self._views = views
         self._made: dict[ResourceName, datetime | None] = {}
         self._seen: dict[Repository, bool] = {}
@@ -223,7 +224,7 @@ class _Sight:
         """
         wanted = {ResourceName(Kind.ORG, org, org) for job in jobs for org in job.organisations}
         if wanted:
-            wanted.add(record_name(self._caller.principal))
+            wanted.add(self._caller_name)
         fresh = wanted - self._made.keys()
         if fresh:
             found = self._resources.find_many(sorted(fresh))
@@ -248,7 +249,7 @@ class _Sight:
         # Whoever sees an end is there.
         own = (
             self._caller.principal == order.requester
-            and self._was_there(job, record_name(order.requester))
+            and self._was_there(job, self._caller_name)
             and (is_shown or self._access.is_own(self._caller, order.requester))
         )
         if not (own or is_shown):

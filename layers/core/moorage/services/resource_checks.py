@@ -150,7 +150,7 @@ def _absent_member(link: str) -> str:
 
 def _name_of(link: str) -> ResourceName:
     parsed = parse_link(link, "")
-    return ResourceName(parsed.kind, parsed.org, parsed.name)
+    return ResourceName.of(parsed)
 
 
 def _links_in(kind: Kind, spec: Mapping[str, Any]) -> list[str]:
