@@ -107,6 +107,22 @@ def test_a_job_whose_tag_has_moved_can_only_succeed_whenever_its_worker_died(
     assert (done.progress.manifests, done.in_doubt) == (done.progress.manifests_total, None)
 
 
+def test_a_signature_that_was_copied_by_its_own_tag_is_copied_whenever_the_worker_died(
+    world: CopyWorld, faults: Faults
+) -> None:
+    tag = f"sha256-{'5' * 64}.sig"
+    world.image("signature", tag)
+    job = world.ask(f"app:{tag}")
+    with faults.failing(named="put_tags", error=Dead, lost=True), pytest.raises(Dead):
+        world.worker().run(job.id, always)
+    assert world.tag(NEAR, tag) == world.tag(SOURCE, tag)
+    world.let_leases_end()
+    with pytest.raises(WriteConflict):
+        world.table.cancel_job(job.id, world.clock())
+    world.revoke("demo")
+    assert world.run(job).state is JobState.SUCCEEDED
+
+
 @pytest.mark.parametrize("cancelled", [False, True])
 def test_a_job_whose_tag_has_not_moved_can_end_otherwise(
     world: CopyWorld, faults: Faults, cancelled: bool

@@ -195,14 +195,17 @@ class CopyImages:
             lease.keep(_at(lease.progress, reached))
             return
         self._blobs.require_standing(into)
-        first = [move for move in waiting if is_companion_tag(move.tag)]
-        if first:
-            lease.begin_moving()
-            self._tags.move(lease, order.destination, first, graph)
-        rest = [move for move in waiting if not is_companion_tag(move.tag)]
-        if rest:
-            lease.begin_moving(in_doubt=reached)
-            self._tags.move(lease, order.destination, rest, graph)
+        asked_for = [move for move in waiting if move.tag in named]
+        phases = (
+            [move for move in waiting if move.tag not in named],
+            [move for move in asked_for if is_companion_tag(move.tag)],
+            [move for move in asked_for if not is_companion_tag(move.tag)],
+        )
+        last = phases[2] or phases[1]
+        for moves in filter(None, phases):
+            # The items say which tags to look for if it ends here, so it is only with the last of theirs.
+            lease.begin_moving(in_doubt=reached if moves is last else None)
+            self._tags.move(lease, order.destination, moves, graph)
         self._complete(lease, reached)
 
     def _complete(self, lease: CopyLease, reached: int) -> None:
