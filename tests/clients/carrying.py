@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.clients import image, recorder, traffic
+from tests.clients import folders, image, recorder, traffic
 from tests.clients.cloud import Cloud
 from tests.clients.command import Outcome
 from tests.clients.drivers import Driver
@@ -73,15 +73,8 @@ def _blobs(requests: list[Request]) -> int:
 @contextmanager
 def _at(client: str, running: Cloud, host: str, logs: Path) -> Iterator[tuple[Driver, Path]]:
     """A client with nothing in its store, logged in, and a folder; both are gone afterwards."""
-    with place() as folder, ExitStack() as daemons:
+    with folders.named_for_clients() as folder, ExitStack() as daemons:
         driver = MAKERS[client](folder, logs / f"{client}-daemons.log", daemons)
         login = driver.login(host, running.admin)
         assert login.exit_code == 0, login
         yield driver, folder
-
-
-@contextmanager
-def place() -> Iterator[Path]:
-    """A folder that is not kept, as pytest's own would be."""
-    with tempfile.TemporaryDirectory(prefix="moorage-") as folder:
-        yield Path(folder)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.clients.cloud import stop
+from tests.clients.folders import named_for_clients
 
 UP_WITHIN = 60.0
 DOWN_WITHIN = 60.0
@@ -45,14 +44,13 @@ def running(argv: list[str | Path], folder: Path, log: Path, is_up: Callable[[],
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder with a short name, because a socket's path may have no more than 107 characters."""
-    place = Path(tempfile.mkdtemp(prefix="moorage-"))
-    try:
-        yield place
-    finally:
-        for mount in _mounts_below(place):
-            subprocess.run(["umount", mount], check=True, timeout=30)
-        shutil.rmtree(place)
+    """A folder in which a daemon may mount what it likes."""
+    with named_for_clients() as place:
+        try:
+            yield place
+        finally:
+            for mount in _mounts_below(place):
+                subprocess.run(["umount", mount], check=True, timeout=30)
 
 
 def _mounts_below(place: Path) -> list[str]:

@@ -7,12 +7,12 @@ Run as a program it writes all of them, or those of the clients that are named.
 from __future__ import annotations
 
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.clients import cloud, matrix, relay
 from tests.clients.command import Outcome
+from tests.clients.folders import named_for_clients
 from tests.clients.image import TAG
 from tests.clients.redaction import Redaction
 from tests.clients.relay import Exchange, Relay
@@ -27,11 +27,11 @@ def main(clients: list[str]) -> int:
     """Write the transcripts; 1 when a client fails."""
     FOLDER.mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix="moorage-") as place,
-        cloud.running(Path(place), front_door=False) as running,
+        named_for_clients() as place,
+        cloud.running(place, front_door=False) as running,
     ):
         for name in clients or matrix.CLIENTS:
-            folder = Path(place) / name
+            folder = place / name
             folder.mkdir()
             with ExitStack() as stack:
                 between = stack.enter_context(relay.between(running.endpoint))

@@ -10,7 +10,6 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import pytest
 from tests.clients import docker, image, relay
 from tests.clients.cloud import Cloud
 from tests.clients.command import Outcome, run
+from tests.clients.folders import named_for_clients
 from tests.clients.image import TAG, Image
 from tests.clients.relay import Relay, header
 
@@ -58,9 +58,8 @@ class Person:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder with a short name: podman does not take one of over 50 characters."""
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
+    with named_for_clients() as made:
+        yield made
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from tests.clients.command import Outcome, run
 from tests.clients.daemonless import Crane, Skopeo
 from tests.clients.docker import Docker
 from tests.clients.drivers import Driver
+from tests.clients.folders import named_for_clients
 from tests.clients.image import FOREIGN_ARCHITECTURE, OWN_ARCHITECTURE, TAG, MultiPlatform
 from tests.clients.libpod import Podman
 from tests.docs.organisation import Organisation, founded
@@ -393,8 +393,7 @@ def engine(tmp_path: Path) -> Iterator[Callable[[str], Driver]]:
     with ExitStack() as stack:
 
         def make(name: str) -> Driver:
-            # Of a short name: podman does not take one of over 50 characters.
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder = stack.enter_context(named_for_clients())
             return Podman(folder) if name == "podman" else Docker(folder, tmp_path / "docker.log", stack)
 
         yield make

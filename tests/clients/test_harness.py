@@ -19,7 +19,8 @@ from pathlib import Path
 import httptools
 import pytest
 
-from tests.clients import command, image, matrix, memory, recorder, relay, traffic
+from moorage.domain.names import Repository
+from tests.clients import command, folders, image, matrix, memory, recorder, relay, traffic
 from tests.clients.absent import ABSENT
 from tests.clients.cloud import Account, Cloud
 from tests.clients.matrix import CASES, CLIENTS, Cell
@@ -29,6 +30,15 @@ from tests.clients.relay import Answered, Exchange
 @pytest.fixture
 def made(tmp_path: Path) -> image.Image:
     return image.build(tmp_path, "sample")
+
+
+def test_folders_podman_takes_their_names_for_those_of_repositories() -> None:
+    """What it does with the path of a layout, so that one in some twenty of :mod:`tempfile` fails."""
+    for _ in range(200):
+        with folders.named_for_clients() as made:
+            Repository.parse(f"localhost/{made.name}")
+            assert len(made.name) < 20
+        assert not made.exists()
 
 
 def test_image_every_form_has_the_same_layers(made: image.Image) -> None:

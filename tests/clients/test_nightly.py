@@ -10,9 +10,10 @@ import subprocess
 import pytest
 
 from tests.clients import cloud, command, memory
-from tests.clients.carrying import carry, place
+from tests.clients.carrying import carry
 from tests.clients.cloud import ROOT
 from tests.clients.command import Outcome
+from tests.clients.folders import named_for_clients
 from tests.clients.matrix import CLIENTS
 
 RESULTS = ROOT / "results" / "clients-nightly"
@@ -61,7 +62,7 @@ def test_layer_goes_past_the_functions_and_comes_back(
     outcomes: list[Outcome] = []
     try:
         # A cloud for each, so that the peaks are its own.
-        with place() as folder, cloud.running(folder) as running:
+        with named_for_clients() as folder, cloud.running(folder) as running:
             carried = carry(client, running, SIZES[size], RESULTS, outcomes, repository=client)
             peaks = memory.peaks(running.pid)
     finally:
