@@ -250,6 +250,17 @@ def test_programs_get_outcomes_as_json_and_links(world: Terminal):
     assert "+name: two" in dry["diff"].split("\n")
 
 
+def test_slim_output_is_a_file_that_makes_the_same_again(world: Terminal):
+    apply(world, EVERYTHING)
+    nouns = (("gvc", "get"), ("identity", "get", "--gvc", "prod"), ("policy", "get", "ci-pushes"))
+    kept = [world.ok(*noun, "-o", "yaml-slim") for noun in nouns]
+    assert {outcome for outcome, _ in lines(apply(world, "---\n".join(kept)))} == {"unchanged"}
+    world.ok("policy", "delete", "ci-pushes")
+    world.ok("identity", "delete", "web", "--gvc", "prod", "--force")
+    made = [outcome for outcome, _ in lines(apply(world, "---\n".join(kept)))]
+    assert made == ["unchanged", "created", "created"]
+
+
 def test_version_in_a_file_is_a_lock(world: Terminal, stand_in: StandIn):
     apply(world, "{kind: group, name: devs, description: one}")
     kept = json.loads(world.ok("group", "get", "devs", "-o", "json"))

@@ -50,7 +50,10 @@ def offered(home: Path, *words: str) -> list[str]:
         (("moorage", "policy", "add-"), ["add-binding"]),
         (("moorage", "image", "docker-"), ["docker-login", "docker-logout"]),
         (("moorage", "policy", "create", "--query-p"), ["--query-property"]),
-        (("moorage", "image", "get", "--output", ""), ["text", "json", "yaml", "names"]),
+        (
+            ("moorage", "image", "get", "--output", ""),
+            ["text", "json", "yaml", "json-slim", "yaml-slim", "names"],
+        ),
         (("moorage", "--org", "acme", "ser"), ["serviceaccount"]),
         (("moorage", "completion", "z"), ["zsh"]),
     ],

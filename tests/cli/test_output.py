@@ -97,6 +97,26 @@ def test_documents_hold_everything_and_names_are_links(listing: Terminal):
     assert listing.ok("sample-policy", "get", "-o", "names").splitlines()[0] == "/org/acme/policy/ci"
 
 
+def test_slim_documents_lack_what_the_registry_sets(signed_in: Terminal, stand_in: StandIn):
+    policy = {**resource("policy", "ci", description=""), "origin": "default", "bindings": []}
+    image = {
+        **resource("image", "app:v1", tags={"a": 1}),
+        "repository": "app",
+        "tag": "v1",
+        "digest": "sha256:0",
+    }
+    stand_in.on("GET", "/org/acme/policy", listed("policy", [policy]))
+    stand_in.on("GET", "/org/acme/image/app:v1", image)
+    slim = json.loads(signed_in.ok("policy", "get", "-o", "json-slim"))
+    assert slim == {
+        "kind": "list",
+        "items": [{"kind": "policy", "name": "ci", "description": "", "tags": {}, "bindings": []}],
+    }
+    assert yaml.safe_load(signed_in.ok("policy", "get", "-o", "yaml-slim")) == slim
+    one = yaml.safe_load(signed_in.ok("image", "get", "app:v1", "-o", "yaml-slim"))
+    assert one == {"kind": "image", "name": "app:v1", "description": "", "tags": {"a": 1}}
+
+
 @pytest.mark.parametrize("form", ["text", "json", "yaml", "names"])
 def test_what_an_encoding_lacks_is_written_out(listing: Terminal, form):
     done = subprocess.run(

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Row] = {
     "profile": Row(
         "moorage_cli.commands.profile:profile", "Sign in, and choose a registry and organisation."
     ),
+    "rest": Row("moorage_cli.commands.rest:rest", "Single requests to the management API."),
     "serviceaccount": Row(
         "moorage_cli.commands.serviceaccount:serviceaccount", "Programs that sign in with keys."
     ),

@@ -24,6 +24,16 @@ _GAP = 2
 _NARROWEST = 8
 _UNIT = 1000
 _ELLIPSIS = "…"
+# What the registry sets and nobody can write, so that `apply` takes the rest for a resource to be made.
+_SET_BY_REGISTRY = frozenset(
+    {"id", "version", "created", "lastModified", "links", "origin", "alias", "status", "warnings"}
+)
+_SET_BY_PUSH = frozenset(
+    {
+        *("repository", "tag", "digest", "manifest", "mediaType", "size", "platforms"),
+        *("pushed", "pushedBy"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +110,25 @@ def write_list(session: Session, kind: str, items: Sequence[Json], columns: Sequ
 
 
 def write_document(session: Session, document: Any) -> None:
-    """Write any document as YAML if ``--output yaml`` asks for it, else as JSON."""
+    """Write any document as YAML if ``--output yaml`` asks for it, else as JSON; slim if it asks for that."""
+    if session.slim:
+        document = _slim(document)
     if session.output == "yaml":
         from moorage_cli.documents import to_yaml  # noqa: PLC0415 - costs much, and few commands need it
 
         click.echo(to_yaml(document, ascii_only=not _is_unicode()), nl=False)
     else:
         click.echo(json.dumps(document, indent=2, ensure_ascii=not _is_unicode()))
+
+
+def _slim(document: Any) -> Any:
+    """A resource without what it has from the registry; so each of a list, which has nothing else."""
+    if not isinstance(document, dict):
+        return document
+    if document.get("kind") == "list" and isinstance(document.get("items"), list):
+        return {"kind": "list", "items": [_slim(each) for each in document["items"]]}
+    dropped = _SET_BY_REGISTRY | (_SET_BY_PUSH if document.get("kind") == "image" else frozenset())
+    return {key: value for key, value in document.items() if key not in dropped}
 
 
 def write_table(session: Session, items: Sequence[Json], columns: Sequence[Column]) -> None:

@@ -31,7 +31,12 @@ def principal_options(flags: Sequence[str] = PRINCIPALS) -> Callable[[Function],
 
     def decorate(function: Function) -> Function:
         if "identity" in flags:
-            function = click.option("--gvc", metavar="GVC", help="Where the identities are.")(function)
+            function = click.option(
+                "--gvc",
+                envvar="MOORAGE_GVC",
+                metavar="GVC",
+                help="Where the identities are ($MOORAGE_GVC).",
+            )(function)
             function = click.option(
                 "--identity",
                 multiple=True,

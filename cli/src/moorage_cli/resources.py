@@ -52,8 +52,13 @@ def scope_options(noun: Noun) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         for each in noun.scope:
+            variable = f"MOORAGE_{each.name.upper()}"
             function = click.option(
-                f"--{each.name}", required=True, metavar=each.name.upper(), help=each.help
+                f"--{each.name}",
+                required=True,
+                envvar=variable,
+                metavar=each.name.upper(),
+                help=f"{each.help.rstrip('.')} (${variable}).",
             )(function)
         return function
 

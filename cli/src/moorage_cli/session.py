@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from moorage_cli.secret_store import SecretStore
     from moorage_cli.settings import Settings
 
-OUTPUTS = ("text", "json", "yaml", "names")
+OUTPUTS = ("text", "json", "yaml", "json-slim", "yaml-slim", "names")
+_SLIM = "-slim"
 TIMES = ("local", "iso", "age")
 DEFAULT_MAX = 50
 _ORG = re.compile(r"[a-z][-a-z0-9]*")
@@ -174,7 +175,16 @@ class Session:
 
     @property
     def output(self) -> str:
-        """One of ``OUTPUTS``."""
+        """``text``, ``json``, ``yaml`` or ``names``."""
+        return self._output.removesuffix(_SLIM)
+
+    @property
+    def slim(self) -> bool:
+        """Whether documents are written without what the registry sets."""
+        return self._output.endswith(_SLIM)
+
+    @property
+    def _output(self) -> str:
         return str(self.flags.get("output") or OUTPUTS[0])
 
     @property

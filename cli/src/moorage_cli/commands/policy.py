@@ -33,7 +33,12 @@ _COPIED = ("targetKind", "target", "targetLinks", "targetQuery", "bindings", "de
 )
 @click.option("--all", "everything", is_flag=True, help="It is about all of that kind.")
 @click.option("--resource", "resources", multiple=True, metavar="NAME", help="It is about this one.")
-@click.option("--gvc", metavar="GVC", help="Where the identities among --resource are.")
+@click.option(
+    "--gvc",
+    envvar="MOORAGE_GVC",
+    metavar="GVC",
+    help="Where the identities among --resource are ($MOORAGE_GVC).",
+)
 @query_options("query-")
 def _create(
     session: Session,
