@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
-from contextlib import ExitStack
+import sys
 
 LOOPBACK = "127.0.0.1"
+
+# Below those that systems hand out to whoever asks for any.
+_CHOSEN = range(15_000, 32_768)
 
 
 class PortTakenError(Exception):
@@ -39,9 +43,38 @@ def number(listener: socket.socket) -> int:
 
 
 def free(count: int) -> list[int]:
-    """Ports that nothing listens on now, all different."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [number(probe) for probe in probes]
+    """Ports that nothing listens on now, all different.
+
+    Until they are used, neither the system nor, on Linux, a process that asks here gives them to others.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(_CHOSEN)
+        if port not in found and _reserve(port) and _is_free(port):
+            found.append(port)
+    return found
+
+
+def _reserve(port: int) -> bool:
+    """Whether no other process has this port in mind; from now on, this one has until it ends."""
+    if sys.platform != "linux":
+        return True
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        # A name without a file, which is gone with the process.
+        mark.bind(f"\0moorage-port-{port}")
+    except OSError:
+        mark.close()
+        return False
+    # Open from here on, and nobody's to close.
+    mark.detach()
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

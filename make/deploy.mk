@@ -36,4 +36,4 @@ deploy: build $(LOCAL_READY) ## the stack, to the AWS account of the environment
 # LOCAL_RUNTIME=python3.13 builds for, and runs the functions with, another Python than the project's own.
 deploy-local: $(SAM_READY) $(DEV_READY) $(EMULATORS_READY) $(ORAS) ## sam build and deploy to an emulator, then a push, a copy and a pull
 	@command -v skopeo >/dev/null || make/packages.sh skopeo
-	@UV='$(CURDIR)/$(UV)' ORAS='$(CURDIR)/$(ORAS)' LOCAL_RUNTIME='$(LOCAL_RUNTIME)' .venv/bin/pytest --capture=no --durations=5 tests/deploy
+	@UV='$(CURDIR)/$(UV)' ORAS='$(CURDIR)/$(ORAS)' LOCAL_RUNTIME='$(LOCAL_RUNTIME)' .venv/bin/pytest --capture=no --durations=5 --timeout=900 tests/deploy

@@ -22,6 +22,9 @@ if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
     $as_root chmod 755 "$policy"
 fi
-$as_root apt-get update --quiet --quiet
+# A machine that has just started may be updating itself.
+wait="-o DPkg::Lock::Timeout=600"
 # shellcheck disable=SC2086 # a list of words
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $missing
+$as_root apt-get $wait update --quiet --quiet
+# shellcheck disable=SC2086 # a list of words
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get $wait install --yes --quiet --no-install-recommends $missing

@@ -3,11 +3,12 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from local import ports
 
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 110
@@ -15,9 +16,8 @@ GONE_SECONDS = 30
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    (port,) = ports.free(1)
+    return port
 
 
 class RunningCloud:

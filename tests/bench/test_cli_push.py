@@ -35,7 +35,8 @@ def test_descendants_of_a_daemon_are_counted_whether_they_have_ended_or_not():
     ) as daemon:
         assert daemon.stdout is not None
         assert daemon.stdout.readline() == b"\n"
-        assert cpu_of_tree(daemon.pid) >= 0.6
+        # Twice 0.3 s, but for what is cut off from each figure that is counted in ticks of 10 ms.
+        assert cpu_of_tree(daemon.pid) >= 0.5
         daemon.communicate()
     assert cpu_of_tree(daemon.pid) == 0
 

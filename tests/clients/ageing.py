@@ -9,6 +9,7 @@ of its work the client is then kept waiting for an answer until these seconds ar
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ class Ageing:
     def _older(self, answered: Answered) -> Answered:
         with self._lock:
             if self._expires is None:
-                self._expires = int(time.time()) + self._left
+                self._expires = math.ceil(time.time()) + self._left
             elif self._held or time.time() >= self._expires:
                 return answered
             body: dict[str, Any] = json.loads(answered.body)

@@ -283,7 +283,8 @@ def test_copy_by_http_is_pulled_by_those_who_have_rights_there_and_by_nobody_els
     assert job["progress"]["manifests"] == {"done": 5, "total": 5}
     assert (job["copiedBytes"], job["progress"]["tags"]) == (0, {"done": 1, "total": 1})
     # Not a byte of a blob was moved.
-    requests = asked_of_s3(source.cloud)[asked_before:]
+    # An event of the push that comes late may remove the second of two equal uploads.
+    requests = [each for each in asked_of_s3(source.cloud)[asked_before:] if each["method"] != "DELETE"]
     # All but the empty configuration, which others may have pushed to the organisation before.
     assert len(source.keys) >= len(blob_sizes(source)) - 1
     assert [each for each in requests if key_in(each["path"]) in source.keys or "copy_source" in each] == []

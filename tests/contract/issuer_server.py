@@ -77,6 +77,8 @@ class IssuerServer:
                 request = b""
                 while b"\r\n\r\n" not in request and (more := connection.recv(4096)):
                     request += more
+                if not request:
+                    return
                 self.requests.append(request)
                 answer = self.answers.get(request.split(b" ")[1].decode(), http({}, 404))
                 if callable(answer):

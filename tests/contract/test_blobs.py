@@ -176,6 +176,41 @@ def test_object_of_an_organisation_is_the_last_that_was_put(table):
     assert table.find_organisation_blob("demo", digest("b")) is None
 
 
+def test_copy_is_recorded_where_nobody_was_quicker(table):
+    assert table.add_copy(stored("copy/a"), "demo", digest("a"), instead_of=None)
+    assert table.find_object("copy/a") == stored("copy/a")
+    assert table.find_organisation_blob("demo", digest("a")) == "copy/a"
+    assert table.find_organisation_blob("acme", digest("a")) is None
+
+    assert not table.add_copy(stored("copy/late"), "demo", digest("a"), instead_of=None)
+    assert not table.add_copy(stored("copy/late"), "demo", digest("a"), instead_of="copy/before")
+    assert table.find_object("copy/late") is None
+    assert table.find_organisation_blob("demo", digest("a")) == "copy/a"
+
+    assert table.add_copy(stored("copy/anew"), "demo", digest("a"), instead_of="copy/a")
+    assert table.find_object("copy/anew") == stored("copy/anew")
+    assert table.find_organisation_blob("demo", digest("a")) == "copy/anew"
+    assert not table.add_copy(stored("copy/b"), "demo", digest("b"), instead_of="copy/a")
+
+
+def test_copy_that_is_recorded_stays_as_it_is(table):
+    condemned = replace(stored("copy/a"), state=ObjectState.CONDEMNED)
+    table.add_object(condemned)
+    assert table.add_copy(stored("copy/a"), "demo", digest("a"), instead_of=None)
+    assert table.find_object("copy/a") == condemned
+    assert table.find_organisation_blob("demo", digest("a")) is None
+
+
+def test_of_copies_that_are_recorded_at_once_one_is(table):
+    copies = [stored(f"copy/{number}") for number in range(6)]
+    results = together(
+        *[lambda each=each: table.add_copy(each, "demo", digest("a"), instead_of=None) for each in copies]
+    )
+    assert sorted(results) == [False] * 5 + [True]
+    (recorded,) = [each for each in copies if table.find_object(each.key)]
+    assert table.find_organisation_blob("demo", digest("a")) == recorded.key
+
+
 def test_links_and_references_leave_no_row_behind(dynamo_table, rows):
     opened(dynamo_table, APP)
     before = rows()

@@ -89,6 +89,7 @@ BY_COPY_WORKER = DECIDING | {
     "find_link",
     "find_links",
     "find_object",
+    "add_copy",
     "add_object",
     "add_reference",
     "put_link",
@@ -120,7 +121,7 @@ BY_REGISTRY = (
     TABLE_CALLS.keys()
     - BY_PEOPLE
     - BY_MANAGEMENT
-    - {"find_key", "note_use", "find_repository_by_id", "remove_object"}
+    - {"find_key", "note_use", "find_repository_by_id", "remove_object", "add_copy"}
     - {"expired_sessions", "expire_session", "remove_ended_session"}
     - {"read_manifests"}
     - OF_JOBS

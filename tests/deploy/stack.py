@@ -22,7 +22,7 @@ REGION = "us-east-1"
 RUNTIME = os.environ.get("LOCAL_RUNTIME") or f"python{sys.version_info.major}.{sys.version_info.minor}"
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 
-_SAM_SECONDS = 240
+_SAM_SECONDS = 600
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 # More than a guard against functions that call themselves would let pass.
 GENERATIONS = 20
-WITHIN_SECONDS = 120.0
+WITHIN_SECONDS = 300.0
 
 
 def digest_of(content: bytes) -> str:

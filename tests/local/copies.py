@@ -27,7 +27,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 SIGNATURE = "application/vnd.dev.cosign.simplesigning.v1+json"
-WITHIN_SECONDS = 300
+WITHIN_SECONDS = 600
 OPEN = {"queued", "running"}
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.local import wire
 from tests.local.registry import Registry
+from tests.processes import open_files
 from tests.running_cloud import ROOT, RunningCloud
 
 KEYS = {"endpoint", "org", "username", "password", "bootstrap"}
@@ -100,15 +101,10 @@ def test_tls_hello_at_the_port_is_answered_in_plain_http(local_cloud):
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
 
 
-def sockets_of(pid):
-    descriptors = Path(f"/proc/{pid}/fd")
-    return {str(descriptor.readlink()) for descriptor in descriptors.iterdir() if descriptor.is_symlink()}
-
-
 def test_every_listener_is_on_the_loopback_interface(local_cloud):
     pids = [local_cloud.process.pid, *local_cloud.children.values()]
     assert len(pids) == 3
-    owned = set().union(*map(sockets_of, pids))
+    owned = set().union(*map(open_files, pids))
     tables = [Path(f"/proc/net/{table}").read_text("ascii").splitlines()[1:] for table in ("tcp", "tcp6")]
     rows = [line.split() for table in tables for line in table]
     listening = [
@@ -203,7 +199,7 @@ def test_images_survive_a_stop_and_a_kill(tmp_path):
     assert cloud.credentials == login
     assert Registry(cloud).pull("demo/kept", "first")[1] == layers["first"]
     Registry(cloud).push("demo/kept", "second", layers["second"])
-    time.sleep(2)
+    time.sleep(4)
     children = cloud.children
     cloud.kill()
     assert await_gone(children.values(), 5) == []

@@ -174,6 +174,7 @@ def crowd(cloud):
     return Pusher(cloud, "demo/crowd").many(IMAGES, "crowd")
 
 
+@pytest.mark.timeout(900)
 def test_many_copies_at_once_of_which_some_are_of_the_same_image(cloud, desk, crowd):
     def request(number):
         tag, to = f"v{number % IMAGES}", ("prod", "elsewhere")[number // IMAGES % 2]

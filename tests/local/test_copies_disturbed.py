@@ -29,7 +29,7 @@ from tests.local.copies import (
 from tests.running_cloud import RunningCloud
 
 DELAY_SECONDS = 2
-COPIES = 16
+COPIES = 24
 # So many that one of their events is nearly always lost.
 TRIED = 8
 
@@ -74,7 +74,7 @@ CONTEXT = SimpleNamespace(
 
 def await_events(cloud):
     """Until none is on its way any more."""
-    time.sleep(DELAY_SECONDS + 1.5)
+    time.sleep(DELAY_SECONDS + 2.5)
     until(lambda: messages(cloud, SEEN) == (0, 0))
 
 

@@ -22,7 +22,7 @@ from tests.local.conftest import DATA, toy_function
 from tests.local.shapes import sample, shape
 
 FUNCTION = toy_function(folder=DATA / "queue", timeout=2)
-SECONDS = 20
+SECONDS = 40
 NUMBERS = itertools.count()
 
 
@@ -95,7 +95,7 @@ class Case:
 
 
 def resources(redrive, queue, mapping):
-    visible = {"VisibilityTimeout": 1, "RedrivePolicy": redrive, "SqsManagedSseEnabled": True}
+    visible = {"VisibilityTimeout": 2, "RedrivePolicy": redrive, "SqsManagedSseEnabled": True}
     return {
         "Dead": {"Type": "AWS::SQS::Queue", "Properties": {"MessageRetentionPeriod": 1209600}},
         "Queue": {"Type": "AWS::SQS::Queue", "Properties": visible | queue},

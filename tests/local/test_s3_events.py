@@ -110,6 +110,16 @@ class Case:
         for key in keys:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
 
+    def put_unheard(self, *keys):
+        """Before the case is entered: until the store has told of all, so that nobody hears of them later."""
+        known = len(self._hooked.events)
+        self.put(*keys)
+        deadline = time.monotonic() + SECONDS
+        waiting = {f"/buckets/{self.bucket}/{key}" for key in keys}
+        while waiting - {event["key"] for event in self._hooked.events[known:]}:
+            assert time.monotonic() < deadline, self._hooked.events[known:]
+            time.sleep(0.02)
+
     def catch_up(self, is_processed):
         async def begin():
             self.bridge.catch_up(is_processed)
@@ -326,7 +336,7 @@ def test_event_comes_soon(case):
 
 def test_start_tells_of_what_nothing_has_come_of(case):
     made = case(told("direct/"), told("presigned/", ".blob", queue="Other"))
-    made.put(
+    made.put_unheard(
         "direct/done", "direct/lost 1", "direct/lost 2", "elsewhere/a", "presigned/a", "presigned/a.blob"
     )
     with made:
@@ -355,7 +365,7 @@ def test_start_that_cannot_ask_says_so_and_serves(case, capfd):
         raise RuntimeError("no table")
 
     made = case()
-    made.put("direct/old")
+    made.put_unheard("direct/old")
     with made:
         made.catch_up(fail)
         made.received(0)

@@ -14,6 +14,8 @@ from local import emulators, ports, processes
 from local.ports import PortTakenError
 from local.processes import Child, StartError
 from local.state import StateFolder, StateInUseError, write_private
+from tests.processes import open_files
+from tests.running_cloud import ROOT
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 STUBBORN = [
@@ -114,6 +116,26 @@ def test_free_ports_differ():
     assert len(set(ports.free(50))) == 50
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes do not know of each other's ports")
+def test_free_ports_are_no_other_process_s(monkeypatch):
+    code = "from local import ports; print(*ports.free(3), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as other:
+        assert other.stdout
+        theirs = [int(word) for word in other.stdout.readline().split()]
+        monkeypatch.setattr(ports, "_CHOSEN", [*theirs, *range(15_000, 15_100)])
+        assert not set(theirs) & set(ports.free(30))
+        other.communicate("\n", timeout=30)
+
+
+def test_free_port_is_none_that_somebody_listens_on(monkeypatch):
+    with ports.listen(0) as listener:
+        taken = ports.number(listener)
+        monkeypatch.setattr(ports, "_CHOSEN", [taken, *range(15_100, 15_200)])
+        assert taken not in ports.free(30)
+
+
 def test_emulators_that_are_not_installed_are_said_to_be(tmp_path, monkeypatch):
     monkeypatch.setattr(emulators, "_ENVIRONMENT", tmp_path / "nowhere")
     with pytest.raises(StartError, match="make run"), emulators.running(tmp_path):
@@ -145,11 +167,6 @@ def test_emulators_leave_nothing_outside_their_folder(tmp_path):
 
 def unix_sockets(pids):
     """The lines of the kernel's table of named sockets that belong to these processes."""
-    owned = {
-        str(descriptor.readlink())
-        for pid in pids
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir()
-        if descriptor.is_symlink()
-    }
+    owned = set().union(*map(open_files, pids))
     lines = Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]
     return [line for line in lines if len(line.split()) == 8 and f"socket:[{line.split()[6]}]" in owned]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -74,6 +75,12 @@ class CopyWorld:
         table = wrap(self.table)
         access = Access(Authorization(table))
         return CopyRequests(table, wrap(self.stores), TagRules(table), access, self.clock)
+
+    def bare(self) -> CopyWorld:
+        """The same world without what is put around it."""
+        other = copy.copy(self)
+        other.wrap = lambda each: each
+        return other
 
     def worker(self) -> Copying:
         return Copying(self.wrap(self.table), self.wrap(self.stores), self.clock, self.limits)

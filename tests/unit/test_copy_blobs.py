@@ -220,7 +220,7 @@ def test_a_blob_of_the_organisation_that_is_condemned_is_brought_anew() -> None:
 
 
 @pytest.mark.parametrize("limits", [None, PARTS], ids=["one request", "parts"])
-@pytest.mark.parametrize("dies", ["head", "add_object", "put_link"])
+@pytest.mark.parametrize("dies", ["head", "add_copy", "put_link"])
 def test_what_a_dead_worker_was_copying_goes_when_the_job_is_cancelled(
     limits: CopyLimits | None, dies: str
 ) -> None:
@@ -250,7 +250,7 @@ def test_what_was_discarded_cannot_be_recorded_any_more() -> None:
         def cancelled_and_cleaned(world: CopyWorld = world, job: CopyJob = job) -> None:
             with suppress(Conflict, WriteConflict):
                 world.table.cancel_job(job.id, world.clock())
-                assert bare(world).worker().run(job.id, always) is Outcome.ABSENT
+                assert world.bare().worker().run(job.id, always) is Outcome.ABSENT
 
         with faults.interrupted(point, cancelled_and_cleaned) as came:
             world.worker().run(job.id, always)
@@ -267,14 +267,6 @@ def fresh() -> tuple[CopyWorld, Faults]:
     world = CopyWorld(faults.wrap)
     image_of(world, LARGE)
     return world, faults
-
-
-def bare(world: CopyWorld) -> CopyWorld:
-    """The same world without what is put around it."""
-    other = CopyWorld.__new__(CopyWorld)
-    other.__dict__.update(world.__dict__)
-    other.wrap = lambda each: each
-    return other
 
 
 class Dead(BaseException):

@@ -200,7 +200,7 @@ def interrupted(
     at, happened = 0, True
     while happened:
         world, job = prepared(case)
-        others = bare(world)
+        others = world.bare()
         life = Interruption(at=at, by=partial(by, others, job))
         world.wrap = life.wrap
         with suppress(WriteConflict):
@@ -209,14 +209,6 @@ def interrupted(
         happened = life.happened
         yield others, job, at
         at += 3
-
-
-def bare(world: CopyWorld) -> CopyWorld:
-    """The same world without what is put around it."""
-    other = CopyWorld.__new__(CopyWorld)
-    other.__dict__.update(world.__dict__)
-    other.wrap = lambda each: each
-    return other
 
 
 INTERRUPTED = pytest.mark.parametrize("name", ["one store", "two stores, in parts"])

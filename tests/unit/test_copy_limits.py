@@ -70,17 +70,17 @@ def test_it_is_looked_at_the_clock_between_large_objects_and_within_them() -> No
     world = CopyWorld(limits=CopyLimits(single_copy_max=10, part_size=5))
     world.image("a", "v1", layers=layers(4))
     job, asked, recorded = world.ask(to=FAR), [0], list[int]()
-    add_object = world.table.add_object
+    add_copy = world.table.add_copy
 
-    def noted(*arguments: Any) -> None:
+    def noted(*arguments: Any, **options: Any) -> bool:
         recorded.append(asked[0])
-        add_object(*arguments)
+        return add_copy(*arguments, **options)
 
     def has_time() -> bool:
         asked[0] += 1
         return True
 
-    world.table.add_object = noted  # type: ignore[assignment, method-assign]
+    world.table.add_copy = noted  # type: ignore[method-assign]
     assert world.worker().run(job.id, has_time) is Outcome.FINISHED
     assert world.job(job).state is JobState.SUCCEEDED
     # Objects of sixty-odd bytes in parts of five, eight at a time.

@@ -194,6 +194,26 @@ def test_a_job_ends_before_what_it_had_in_flight_is_removed(state: JobState) -> 
     assert world.problems() == []
 
 
+def test_wherever_another_job_comes_between_one_copy_of_a_blob_is_left() -> None:
+    point, happened = 0, True
+    while happened:
+        faults = Faults()
+        world = CopyWorld(faults.wrap)
+        world.image("a", "v1", "v2", layers=[b"large" * 100])
+        slow, quick = world.ask("app:v1", FAR), world.ask("app:v2", FAR)
+
+        def overtake(world: CopyWorld = world, quick: CopyJob = quick) -> None:
+            assert world.bare().run(quick).state is JobState.SUCCEEDED
+
+        with faults.interrupted(point, overtake) as came:
+            done = world.run(slow)
+        happened = came()
+        assert done.state is JobState.SUCCEEDED, point
+        assert world.problems() == [], point
+        point += 1
+    assert point > 40
+
+
 class Dead(BaseException):
     """What a process does not live to see."""
 

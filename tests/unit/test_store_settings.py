@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -65,17 +63,6 @@ def test_a_bucket_tells_its_store_and_one_that_is_not_known_is_named() -> None:
             settings.store_of(bucket)
 
 
-@pytest.fixture
-def function_log() -> Iterator[None]:
-    """Undoes afterwards that a function takes the whole process's log, which here would stay on a closed stream."""
-    log = logging.getLogger("moorage")
-    handlers, level, propagate = log.handlers, log.level, log.propagate
-    yield
-    log.handlers, log.propagate = handlers, propagate
-    log.setLevel(level)
-
-
-@pytest.mark.usefixtures("function_log")
 def test_the_event_of_an_unknown_bucket_is_handed_back_and_names_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

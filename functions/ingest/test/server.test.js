@@ -38,19 +38,29 @@ test('connections are kept longer than the front door keeps them', async () => {
   socket.destroy();
 });
 
+/** Why a connection is not made, if it is not. @param {number} port @returns {Promise<string | undefined>} */
+function knock(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => resolve(socket.destroy() && undefined)).on('error', (error) => resolve(/** @type {NodeJS.ErrnoException} */ (error).code));
+  });
+}
+
 test('SIGTERM: what is under way is finished, nothing else begins', async () => {
-  const ingest = await startIngest(urls, { INGEST_SHUTDOWN_SECONDS: '3' });
+  const ingest = await startIngest(urls, { INGEST_SHUTDOWN_SECONDS: '10' });
   const given = permission();
   const answered = send(ingest.port, given.path, {
     body: (async function* () {
       yield* stream(PART);
-      await sleep(700);
+      await sleep(3000);
       yield* stream(PART);
     })(),
   });
   await sleep(400);
   ingest.child.kill('SIGTERM');
-  await sleep(100);
+  for (let i = 0; i < 20 && (await knock(ingest.port)) !== 'ECONNREFUSED'; i++) {
+    await sleep(100);
+  }
   await assert.rejects(send(ingest.port, permission().path, { body: 'x' }), { code: 'ECONNREFUSED' });
   assert.equal((await answered).status, 202);
   assert.deepEqual(await ingest.exited, [0, null]);

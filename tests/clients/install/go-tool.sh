@@ -30,6 +30,18 @@ mkdir -p "$folder"
 # Built beside its place and moved there, so that an interrupted build leaves no file that looks finished.
 draft=$(mktemp -d "$folder/.build.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
-GOBIN=$(cd "$draft" && pwd) GOPATH=$root/.local/go GOCACHE=$root/.local/go/cache \
-    GOFLAGS="-trimpath -modcacherw" GOTOOLCHAIN=local CGO_ENABLED=0 "$go" install "$module"
+GOBIN=$(cd "$draft" && pwd)
+GOPATH=$root/.local/go
+GOCACHE=$root/.local/go/cache
+GOFLAGS="-trimpath -modcacherw"
+GOTOOLCHAIN=local
+CGO_ENABLED=0
+export GOBIN GOPATH GOCACHE GOFLAGS GOTOOLCHAIN CGO_ENABLED
+# go does not ask again for a module whose download broke; what has come is kept.
+tries=4
+until "$go" install "$module"; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || exit 1
+    sleep 10
+done
 mv "$draft/$(basename "$target")" "$target"

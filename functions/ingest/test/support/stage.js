@@ -37,6 +37,17 @@ export async function stage(settings = {}, options = {}) {
     /** @param {string} path @param {import('./client.js').Sent} [sent] */
     send: (path, sent) => send(ingest.port, path, sent),
     permission,
+    /** What the log says of the request of a session, once it has ended. @param {{session: string}} given */
+    async over({ session }) {
+      for (let i = 0; i < 200; i++) {
+        const found = ingest.requests().find((line) => line.session === session.slice(0, 8));
+        if (found) {
+          return found;
+        }
+        await sleep(50);
+      }
+      throw new Error('the request has no end');
+    },
     /** Nothing of a session is in the store, now or in a moment. @param {{session: string, repository: string}} given */
     async assertNothingLeft({ session, repository }) {
       const left = async () => [

@@ -20,6 +20,16 @@ async function freePorts(count) {
   return ports;
 }
 
+/** @param {string} endpoint */
+async function healthy(endpoint) {
+  return fetch(`${endpoint}/healthz`).then((answer) => answer.ok, () => false);
+}
+
+/** Whether there is a place for objects; S3 answers before. @param {string} master */
+async function hasVolumes(master) {
+  return fetch(`${master}/dir/status`).then(async (answer) => /"DataNodes":\s*\[\s*\{/.test(await answer.text()), () => false);
+}
+
 const NAMES = ['s3.port', 's3.port.grpc', 'master.port', 'master.port.grpc', 'volume.port', 'volume.port.grpc', 'filer.port', 'filer.port.grpc'];
 
 async function start() {
@@ -44,7 +54,7 @@ async function start() {
   };
   const endpoint = `http://${HOST}:${ports[0]}`;
   for (let i = 0; i < 300 && server.exitCode === null; i++) {
-    if (await fetch(`${endpoint}/healthz`).then((answer) => answer.ok, () => false)) {
+    if (await healthy(endpoint) && await hasVolumes(`http://${HOST}:${ports[2]}`)) {
       return { endpoint, pid: server.pid, stop };
     }
     await sleep(100);

@@ -24,6 +24,12 @@ class Blobs(Protocol):
     def add_object(self, stored: StoredObject) -> None:
         """Record a stored object, unless its row is there already (which stays as it is)."""
 
+    def add_copy(self, stored: StoredObject, org: str, digest: Digest, *, instead_of: str | None) -> bool:
+        """Record a stored object and remember that the organisation stores a digest under it, if that is
+        still stored under the key ``instead_of``, or nowhere for None; whether it was. Both is written or
+        nothing. An object whose row is there already stays as it is, and counts as recorded.
+        """
+
     def find_object(self, key: str) -> StoredObject | None:
         """The row of an object, whatever its state; strongly consistent."""
 

@@ -42,6 +42,7 @@ DESTINATION_GONE = "the destination was deleted while the copy was made"
 _LINKS_READ = 1000
 _LINKED_AT_ONCE = 64
 _NOTHING = Digest.of(b"").encoded
+_ATTEMPTS = 3
 
 Each = TypeVar("Each")
 
@@ -172,9 +173,7 @@ class CopyBlobs:
             )
 
     def _linker(self, into: RepositoryRecord, link: BlobLink) -> Callable[[], bool]:
-        """Link what the store of the destination has; whether it has it. Asked again when a copy is there
-        that is not recorded yet: another job may have been quicker, and then ours is given up.
-        """
+        """Link what the store of the destination has; whether it has it."""
 
         def link_there() -> bool:
             key = self._blobs.find_organisation_blob(into.repository.org, link.digest)
@@ -211,9 +210,8 @@ class CopyBlobs:
                 if not self._stores.copy_object(_place(link), ObjectPlace(into.store, key)):
                     raise _gone(link.digest)
                 moved = link.size
-                if self._linker(into, link)():
+                if not self._record(lease, into, link, key):
                     return _Copied(moved, is_linked=False)
-                self._record(lease, into, link, key)
             self._link(into, link, key)
             return _Copied(moved, is_linked=True)
 
@@ -227,10 +225,9 @@ class CopyBlobs:
             for _ in self._copy_parts(lease, into, link, key):
                 yield 0
                 self.require_standing(into)
-            if lease.together([self._linker(into, link)]) == [True]:
+            if lease.together([lambda: self._record(lease, into, link, key)]) == [False]:
                 yield link.size
                 return
-            lease.together([lambda: self._record(lease, into, link, key)])
         lease.together([lambda: self._link(into, link, key)])
         lease.end_copy(key)
         yield link.size
@@ -271,12 +268,22 @@ class CopyBlobs:
         if not store.complete_multipart(key, upload_id, parts) and store.head(key) is None:
             raise WriteConflict("somebody else has ended the upload; try again")
 
-    def _record(self, lease: CopyLease, into: RepositoryRecord, link: BlobLink, key: str) -> None:
-        """Record a copy, if it is proved to have the digest."""
-        sha256 = self._prove(lease, into.store, link, key)
-        self.require_standing(into)
-        lease.require_held()
-        self._blobs.add_object(StoredObject(key, link.size, sha256, self._clock(), into.store))
+    def _record(self, lease: CopyLease, into: RepositoryRecord, link: BlobLink, key: str) -> bool:
+        """Record a copy, if it is proved to have the digest; whether it is recorded. It is not where another
+        job was quicker: then that one's is linked, and ours is given up.
+        """
+        org, sha256 = into.repository.org, None
+        for _ in range(_ATTEMPTS):
+            known = self._blobs.find_organisation_blob(org, link.digest)
+            if known is not None and self._linking.link(into, link.digest, known):
+                return False
+            sha256 = sha256 or self._prove(lease, into.store, link, key)
+            self.require_standing(into)
+            lease.require_held()
+            copied = StoredObject(key, link.size, sha256, self._clock(), into.store)
+            if self._blobs.add_copy(copied, org, link.digest, instead_of=known):
+                return True
+        raise WriteConflict("others are storing the same blob; try again")
 
     def _prove(self, lease: CopyLease, store: str, link: BlobLink, key: str) -> str:
         """SHA-256 of a copy: the store's own, or else, of every byte, ours."""
@@ -295,7 +302,7 @@ class CopyBlobs:
         return sha256
 
     def _link(self, into: RepositoryRecord, link: BlobLink, key: str) -> None:
-        if self._linking.link_shared(into, link.digest, key) is None:
+        if self._linking.link(into, link.digest, key) is None:
             raise _taken_away(link.digest)
 
     def _remove(self, store: ObjectStore, key: str) -> None:

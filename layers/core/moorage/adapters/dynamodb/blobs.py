@@ -26,6 +26,8 @@ _CHANGING = "the blob is being changed by others; try again in a moment"
 
 # Where the parts of a link's transaction stand.
 _REF, _LINK, _REPOSITORY, _SESSION = 0, 1, 2, 3
+# And where the row of an object stands among what records a copy.
+_OBJECT = 0
 
 
 class DynamoBlobs:
@@ -47,18 +49,22 @@ class DynamoBlobs:
 
     def add_object(self, stored: StoredObject) -> None:
         """Record an object once."""
-        attributes = {
-            "store": stored.store,
-            "key": stored.key,
-            "size": stored.size,
-            "sha256": stored.sha256,
-            "created": stored.created.isoformat(),
-            "state": str(stored.state),
-        }
         try:
-            self._table.write(put(row(keys.stored_object(stored.key), "object", attributes), ABSENT))
+            self._table.write(put(_object_row(stored), ABSENT))
         except ConditionFailed:
             return  # Its row stands already, and may have been condemned since.
+
+    def add_copy(self, stored: StoredObject, org: str, digest: Digest, *, instead_of: str | None) -> bool:
+        """Record an object as that of an organisation, unless somebody else was quicker."""
+        known = _organisation_row(org, digest, stored)
+        try:
+            self._table.transact(
+                put(_object_row(stored), ABSENT),
+                put(known, ABSENT) if instead_of is None else put(known, AS_READ, standing=instead_of),
+            )
+        except ConditionFailed as failed:
+            return _OBJECT in failed.rows
+        return True
 
     def find_object(self, key: str) -> StoredObject | None:
         """The object's row."""
@@ -159,14 +165,30 @@ class DynamoBlobs:
 
     def put_organisation_blob(self, org: str, link: BlobLink) -> None:
         """Remember the object's key."""
-        attributes = {
-            "digest": str(link.digest),
-            "store": link.store,
-            "key": link.key,
-            "size": link.size,
-            "created": link.created.isoformat(),
-        }
-        self._table.write(put(row(keys.organisation_blob(org, link.digest), "organisation-blob", attributes)))
+        self._table.write(put(_organisation_row(org, link.digest, link)))
+
+
+def _object_row(stored: StoredObject) -> Row:
+    attributes = {
+        "store": stored.store,
+        "key": stored.key,
+        "size": stored.size,
+        "sha256": stored.sha256,
+        "created": stored.created.isoformat(),
+        "state": str(stored.state),
+    }
+    return row(keys.stored_object(stored.key), "object", attributes)
+
+
+def _organisation_row(org: str, digest: Digest, stored: BlobLink | StoredObject) -> Row:
+    attributes = {
+        "digest": str(digest),
+        "store": stored.store,
+        "key": stored.key,
+        "size": stored.size,
+        "created": stored.created.isoformat(),
+    }
+    return row(keys.organisation_blob(org, digest), "organisation-blob", attributes)
 
 
 def _row(link: BlobLink) -> Row:

@@ -55,6 +55,17 @@ class MemoryBlobs(MemoryManifests):
         with self._blobs_lock:
             self._objects.setdefault(stored.key, stored)
 
+    def add_copy(self, stored: StoredObject, org: str, digest: Digest, *, instead_of: str | None) -> bool:
+        """Record an object as that of an organisation, unless somebody else was quicker."""
+        with self._blobs_lock:
+            if stored.key in self._objects:
+                return True
+            if self._organisation_blobs.get((org, digest)) != instead_of:
+                return False
+            self._objects[stored.key] = stored
+            self._organisation_blobs[org, digest] = stored.key
+            return True
+
     def find_object(self, key: str) -> StoredObject | None:
         """The object's row."""
         return self._objects.get(key)
