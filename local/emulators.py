@@ -132,6 +132,7 @@ def starting(
             for child in children:
                 child.kill()
         stop_all(children)
+        ports.give_back(aws_port, *free)
         _remove_sockets(free)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import socket
 import sys
@@ -10,6 +12,9 @@ LOOPBACK = "127.0.0.1"
 
 # Below those that systems hand out to whoever asks for any.
 _CHOSEN = range(15_000, 32_768)
+_TRIES = 10_000
+# By port, the file descriptor of the mark that this process has it in mind.
+_marks: dict[int, int] = {}
 
 
 class PortTakenError(Exception):
@@ -45,29 +50,48 @@ def number(listener: socket.socket) -> int:
 def free(count: int) -> list[int]:
     """Ports that nothing listens on now, all different.
 
-    Until they are used, neither the system nor, on Linux, a process that asks here gives them to others.
+    Neither the system nor, on Linux, a process that asks here gives them to others until they are given back,
+    or this process ends.
+
+    Raises:
+        PortTakenError: there are not so many.
     """
     found: list[int] = []
-    while len(found) < count:
+    for _ in range(_TRIES):
+        if len(found) == count:
+            return found
         port = secrets.choice(_CHOSEN)
-        if port not in found and _reserve(port) and _is_free(port):
+        if port in found or not _reserve(port):
+            continue
+        if _is_free(port):
             found.append(port)
-    return found
+        else:
+            give_back(port)
+    give_back(*found)
+    raise PortTakenError(f"there are no {count} free ports from {_CHOSEN[0]} to {_CHOSEN[-1]}")
+
+
+def give_back(*given: int) -> None:
+    """Let others have ports of ``free``: they are in use by now, or never will be."""
+    for port in given:
+        if port in _marks:
+            os.close(_marks.pop(port))
 
 
 def _reserve(port: int) -> bool:
-    """Whether no other process has this port in mind; from now on, this one has until it ends."""
+    """Whether nobody has this port in mind; from now on, this process has."""
     if sys.platform != "linux":
         return True
     mark = socket.socket(socket.AF_UNIX)
     try:
         # A name without a file, which is gone with the process.
         mark.bind(f"\0moorage-port-{port}")
-    except OSError:
+    except OSError as error:
         mark.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
         return False
-    # Open from here on, and nobody's to close.
-    mark.detach()
+    _marks[port] = mark.detach()
     return True
 
 
@@ -75,6 +99,9 @@ def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         try:
             probe.bind((LOOPBACK, port))
-        except OSError:
+        except OSError as error:
+            # The second of what a system keeps for itself.
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
             return False
     return True

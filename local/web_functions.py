@@ -84,6 +84,13 @@ class WebFunction:
             StartError: it ended, or does not listen.
         """
         (port,) = ports.free(1)
+        try:
+            await self._start_at(port)
+        finally:
+            ports.give_back(port)
+        self.port = port
+
+    async def _start_at(self, port: int) -> None:
         environment = {
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{_RUNTIME}",
             "AWS_LAMBDA_HTTP_ENDPOINT": f"{ports.LOOPBACK}:{port}",
@@ -101,7 +108,6 @@ class WebFunction:
             while not await _listens(port):
                 self._child.ensure_running()
                 await asyncio.sleep(_POLL_SECONDS)
-        self.port = port
 
     async def watch(self) -> None:
         """Start the server again whenever it ends."""

@@ -40,9 +40,10 @@ def pytest_collection_modifyitems(items):
 
 def _heed_signals():
     """Whoever started the tests in the background may ignore signals, and so would all that the tests start."""
-    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, handler)
+            # What is started has the signal's default then; the tests themselves ignore it as before.
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="module", autouse=True)

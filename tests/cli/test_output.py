@@ -114,7 +114,23 @@ def test_slim_documents_lack_what_the_registry_sets(signed_in: Terminal, stand_i
     }
     assert yaml.safe_load(signed_in.ok("policy", "get", "-o", "yaml-slim")) == slim
     one = yaml.safe_load(signed_in.ok("image", "get", "app:v1", "-o", "yaml-slim"))
-    assert one == {"kind": "image", "name": "app:v1", "description": "", "tags": {"a": 1}}
+    assert one == {"kind": "image", "name": "app:v1", "tags": {"a": 1}}
+
+
+def test_slim_documents_of_what_nobody_can_make_are_whole(signed_in: Terminal, stand_in: StandIn):
+    job = {**resource("job", "j1"), "state": "succeeded"}
+    stand_in.on("GET", "/org/acme/job/j1", job)
+    assert json.loads(signed_in.ok("job", "get", "j1", "-o", "json-slim")) == job
+
+
+def test_slim_result_of_a_query_is_a_list(signed_in: Terminal, stand_in: StandIn):
+    found = {"kind": "queryresult", "items": [resource("group", "devs")], "query": {}}
+    stand_in.on("POST", "/org/acme/group/-query", found)
+    slim = json.loads(signed_in.ok("rest", "post", "//group/-query", "-o", "json-slim"))
+    assert slim == {
+        "kind": "list",
+        "items": [{"kind": "group", "name": "devs", "description": "", "tags": {}}],
+    }
 
 
 @pytest.mark.parametrize("form", ["text", "json", "yaml", "names"])

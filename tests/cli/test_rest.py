@@ -29,6 +29,30 @@ def test_requests_make_show_change_and_delete(real: Terminal, stand_in: StandIn)
     assert real.run("rest", "get", "//group/ops").code == 3
 
 
+def test_short_path_is_sent_as_it_is_written(real: Terminal, management: Management, stand_in: StandIn):
+    management.ok("demo/admin", "POST", "/org/demo/user/-invite", {"emails": ["ann@example.com"]})
+    key = {"description": "for me", "name": "first"}
+    made = json.loads(
+        real.ok("rest", "post", "//user/ann@example.com/-addKey", "-f", "-", stdin=json.dumps(key))
+    )
+    assert made["key"]
+    assert stand_in.asked[-1].path == "/org/demo/user/ann@example.com/-addKey"
+
+
+def test_warnings_are_told(real: Terminal):
+    body = {
+        "name": "void",
+        "targetKind": "image",
+        "targetLinks": ["//image/none:v1"],
+        "bindings": [{"permissions": ["pull"], "principalLinks": ["//group/viewers"]}],
+    }
+    outcome = real.run(
+        "rest", "post", "/org/demo/policy", "-f", "-", "-o", "yaml-slim", stdin=json.dumps(body)
+    )
+    assert (outcome.code, "warning: " in outcome.err) == (0, True)
+    assert "id" not in yaml.safe_load(outcome.out)
+
+
 def test_path_may_have_a_query(real: Terminal, management: Management):
     for tag in ("v1", "v2"):
         management.push("demo/app", tag)

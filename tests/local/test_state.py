@@ -129,6 +129,16 @@ def test_free_ports_are_no_other_process_s(monkeypatch):
         other.communicate("\n", timeout=30)
 
 
+def test_ports_that_are_given_back_are_free_again(monkeypatch):
+    monkeypatch.setattr(ports, "_CHOSEN", range(15_200, 15_210))
+    monkeypatch.setattr(ports, "_TRIES", 1000)
+    found = ports.free(8)
+    with pytest.raises(PortTakenError, match="no 8 free ports"):
+        ports.free(8)
+    ports.give_back(*found, *found)
+    ports.give_back(*ports.free(8))
+
+
 def test_free_port_is_none_that_somebody_listens_on(monkeypatch):
     with ports.listen(0) as listener:
         taken = ports.number(listener)

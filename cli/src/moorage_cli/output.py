@@ -24,16 +24,9 @@ _GAP = 2
 _NARROWEST = 8
 _UNIT = 1000
 _ELLIPSIS = "…"
-# What the registry sets and nobody can write, so that `apply` takes the rest for a resource to be made.
-_SET_BY_REGISTRY = frozenset(
-    {"id", "version", "created", "lastModified", "links", "origin", "alias", "status", "warnings"}
-)
-_SET_BY_PUSH = frozenset(
-    {
-        *("repository", "tag", "digest", "manifest", "mediaType", "size", "platforms"),
-        *("pushed", "pushedBy"),
-    }
-)
+_LISTS = ("list", "queryresult")
+# What says which resource is meant, also where it cannot be changed.
+_NAMING = frozenset({"kind", "gvc"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +89,7 @@ def write_item(session: Session, item: Json, columns: Sequence[Column]) -> None:
     elif session.output == "names":
         _write_links([item])
     else:
-        write_document(session, item)
+        write_answer(session, item)
 
 
 def write_list(session: Session, kind: str, items: Sequence[Json], columns: Sequence[Column]) -> None:
@@ -106,13 +99,11 @@ def write_list(session: Session, kind: str, items: Sequence[Json], columns: Sequ
     elif session.output == "names":
         _write_links(items)
     else:
-        write_document(session, {"kind": "list", "itemKind": kind, "items": list(items)})
+        write_answer(session, {"kind": "list", "itemKind": kind, "items": list(items)})
 
 
 def write_document(session: Session, document: Any) -> None:
-    """Write any document as YAML if ``--output yaml`` asks for it, else as JSON; slim if it asks for that."""
-    if session.slim:
-        document = _slim(document)
+    """Write any document as YAML if ``--output yaml`` asks for it, else as JSON."""
     if session.output == "yaml":
         from moorage_cli.documents import to_yaml  # noqa: PLC0415 - costs much, and few commands need it
 
@@ -121,13 +112,25 @@ def write_document(session: Session, document: Any) -> None:
         click.echo(json.dumps(document, indent=2, ensure_ascii=not _is_unicode()))
 
 
+def write_answer(session: Session, answer: Any) -> None:
+    """Write a resource, or a list of some, as the registry says it, or without what it sets itself where
+    ``--output`` asks for that.
+    """
+    write_document(session, _slim(answer) if session.slim else answer)
+
+
 def _slim(document: Any) -> Any:
-    """A resource without what it has from the registry; so each of a list, which has nothing else."""
+    """What `apply` makes of a resource, or of each of a list; anything else, such as a job, is as it is."""
+    from moorage_cli.apply.kinds import KINDS  # noqa: PLC0415 - it imports this module
+
     if not isinstance(document, dict):
         return document
-    if document.get("kind") == "list" and isinstance(document.get("items"), list):
+    if document.get("kind") in _LISTS and isinstance(document.get("items"), list):
         return {"kind": "list", "items": [_slim(each) for each in document["items"]]}
-    dropped = _SET_BY_REGISTRY | (_SET_BY_PUSH if document.get("kind") == "image" else frozenset())
+    kind = KINDS.get(document["kind"]) if isinstance(document.get("kind"), str) else None
+    if kind is None:
+        return document
+    dropped = kind.read_only - _NAMING
     return {key: value for key, value in document.items() if key not in dropped}
 
 

@@ -28,21 +28,22 @@ def rest() -> None:
 
 
 def _path_of(session: Session, text: str) -> str:
-    from moorage_cli.links import full_link  # noqa: PLC0415 - help does without
-
     if not text.startswith("/") or "\\" in text:
         raise Misused(f"{text!r} is no path", "write /org/ORG/... or, within the organisation, //KIND/NAME")
-    return full_link(session.org, text) if text.startswith("//") else text
+    return f"/org/{session.org}/{text[2:]}" if text.startswith("//") else text
 
 
 def _request(method: str, summary: str) -> click.Command:
     def request(session: Session, path: str, source: str | None = None) -> None:
         from moorage_cli.documents import read_object  # noqa: PLC0415
+        from moorage_cli.output import write_answer  # noqa: PLC0415
 
         body = None if source is None else read_object(source)
         answer = session.api.call(method.upper(), _path_of(session, path), body)
+        if isinstance(answer, dict):
+            session.show_warnings(answer)
         if answer is not None:
-            session.show_document(answer)
+            write_answer(session, answer)
 
     function = pass_session(request)
     if method not in _WITHOUT_FILE:
