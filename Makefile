@@ -59,7 +59,7 @@ types: $(DEV_READY) ## strict type check
 	.venv/bin/mypy
 
 test: $(DEV_READY) $(EMULATORS_READY) $(INGEST_RUNS) ## tests without foreign programs (T=tests/unit runs a part)
-	.venv/bin/pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder -m 'not nightly' $(T)
+	.venv/bin/pytest -n $(SIDE_BY_SIDE) --dist loadfile -m 'not nightly' $(T)
 
 check: ## all that CI does, and how long each part takes
 	@set -e; for part in $(CHECKS); do \

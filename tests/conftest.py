@@ -3,15 +3,12 @@
 import asyncio
 import logging
 import signal
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from local import emulators as local_emulators
 from tests.running_cloud import RunningCloud
-
-_LOCAL = Path(__file__).parent / "local"
 
 # Property tests have no deadline of their own: the machine may be busy.
 settings.register_profile("moorage", deadline=None, max_examples=60)
@@ -23,19 +20,6 @@ def pytest_configure(config):
         "markers", "nightly: takes minutes or gigabytes; targets that end in -nightly run it"
     )
     _heed_signals()
-
-
-def pytest_collection_modifyitems(items):
-    """Side by side, files with tests of the local cloud, which mostly wait, are spread among those that compute."""
-    files: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
-    waiting = [path for path in files if _LOCAL in path.parents]
-    computing = [path for path in files if _LOCAL not in path.parents]
-    # None of those that take longest begins last.
-    places = [(index / max(1, len(waiting)) * 0.8, path) for index, path in enumerate(waiting)]
-    places += [(index / max(1, len(computing)), path) for index, path in enumerate(computing)]
-    items[:] = [item for _, path in sorted(places) for item in files[path]]
 
 
 def _heed_signals():
