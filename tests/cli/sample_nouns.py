@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moorage_cli.nouns import Noun, ScopeOption
+from moorage_cli.nouns import Noun, gvc_option
 from moorage_cli.output import Column
 from moorage_cli.resources import noun_group
 
@@ -27,7 +27,7 @@ identity = noun_group(
         "identities",
         (_NAME,),
         collection="/org/{org}/gvc/{gvc}/{kind}",
-        scope=(ScopeOption("gvc", "The group of workloads."),),
+        scope=(gvc_option("The group of workloads"),),
     ),
     "Identities.",
 )

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import urllib3
 
-from local import ports
-
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN = 120.0
 GONE_WITHIN = 60.0
@@ -47,11 +45,6 @@ class Cloud:
     def host(self) -> str:
         """The address in the form that an image name takes: host and port."""
         return self.endpoint.removeprefix("http://")
-
-
-def free_port() -> int:
-    (port,) = ports.free(1)
-    return port
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from local import ports
 from tests.clients import cloud
 from tests.conformance import summary
 from tests.conformance.tool import Target
@@ -78,7 +79,7 @@ def own_host(local_cloud: cloud.Cloud) -> Target:
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """ministack as it comes, whose own registry emulation answers on /v2."""
     folder = tmp_path_factory.mktemp("ministack")
-    port = cloud.free_port()
+    (port,) = ports.free(1)
     settings = {
         "BIND_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",

@@ -65,6 +65,13 @@ class Hooked:
         for taker in self.takers:
             taker(event)
 
+    def await_told(self, paths, known=0):
+        """Until there were events of all these paths, those that were known before left out."""
+        deadline = time.monotonic() + SECONDS
+        while paths - {event["key"] for event in self.events[known:]}:
+            assert time.monotonic() < deadline, self.events
+            time.sleep(0.02)
+
 
 @pytest.fixture(scope="module")
 def hooked(background, tmp_path_factory):
@@ -114,11 +121,7 @@ class Case:
         """Before the case is entered: until the store has told of all, so that nobody hears of them later."""
         known = len(self._hooked.events)
         self.put(*keys)
-        deadline = time.monotonic() + SECONDS
-        waiting = {f"/buckets/{self.bucket}/{key}" for key in keys}
-        while waiting - {event["key"] for event in self._hooked.events[known:]}:
-            assert time.monotonic() < deadline, self._hooked.events[known:]
-            time.sleep(0.02)
+        self._hooked.await_told({f"/buckets/{self.bucket}/{key}" for key in keys}, known)
 
     def catch_up(self, is_processed):
         async def begin():
@@ -162,10 +165,7 @@ def case(hooked, background, request):
 
 
 def test_what_was_stored_before_anybody_listened_is_told(hooked):
-    deadline = time.monotonic() + SECONDS
-    while "/buckets/early/bird" not in {event["key"] for event in hooked.events}:
-        assert time.monotonic() < deadline, hooked.events
-        time.sleep(0.02)
+    hooked.await_told({"/buckets/early/bird"})
 
 
 def test_put_is_told_in_the_words_of_s3(case):

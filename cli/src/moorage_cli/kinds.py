@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from moorage_cli.errors import Misused
 from moorage_cli.image_names import check_image_name, image_reference
-from moorage_cli.nouns import Json, Noun, ScopeOption
+from moorage_cli.nouns import Json, Noun, gvc_option
 from moorage_cli.output import Column, amount
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ IDENTITY = Noun(
     "workload identities",
     (_NAME, Column("GVC", "gvc"), _DESCRIPTION, _CREATED, Column("TRUSTS", _issuers), _TAGS),
     collection="/org/{org}/gvc/{gvc}/{kind}",
-    scope=(ScopeOption("gvc", "The group of workloads that it belongs to."),),
+    scope=(gvc_option("The group of workloads that it belongs to"),),
     fixed=frozenset({"gvc"}),
 )
 ORG = Noun(

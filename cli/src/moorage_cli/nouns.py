@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from moorage_cli.errors import Misused
 from moorage_cli.output import Column
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Scope = Mapping[str, str]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Escaped ones, too: a gateway undoes that before it looks for the end of the path.
 _MISLEADING = frozenset("?#%\\")
@@ -21,10 +24,28 @@ _MISLEADING = frozenset("?#%\\")
 
 @dataclass(frozen=True, slots=True)
 class ScopeOption:
-    """A required flag that says where in the organisation resources of a kind are, such as the gvc."""
+    """A flag that says where in the organisation resources of a kind are, such as the gvc, and the variable
+    that does where it is not given.
+    """
 
     name: str
     help: str
+    variable: str
+
+    def flag(self, *, required: bool) -> Callable[[Function], Function]:
+        """Decorator that gives it to a command."""
+        return click.option(
+            f"--{self.name}",
+            required=required,
+            envvar=self.variable,
+            metavar=self.name.upper(),
+            help=f"{self.help} (${self.variable}).",
+        )
+
+
+def gvc_option(purpose: str) -> ScopeOption:
+    """The flag ``--gvc``, with what it is for."""
+    return ScopeOption("gvc", purpose, "MOORAGE_GVC")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ _GAP = 2
 _NARROWEST = 8
 _UNIT = 1000
 _ELLIPSIS = "…"
-_LISTS = ("list", "queryresult")
+LISTS = ("list", "queryresult")
+"""The kinds of what holds several resources."""
 # What says which resource is meant, also where it cannot be changed.
 _NAMING = frozenset({"kind", "gvc"})
 
@@ -125,7 +126,7 @@ def _slim(document: Any) -> Any:
 
     if not isinstance(document, dict):
         return document
-    if document.get("kind") in _LISTS and isinstance(document.get("items"), list):
+    if document.get("kind") in LISTS and isinstance(document.get("items"), list):
         return {"kind": "list", "items": [_slim(each) for each in document["items"]]}
     kind = KINDS.get(document["kind"]) if isinstance(document.get("kind"), str) else None
     if kind is None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from moorage_cli.errors import Misused, NotAllowed, NotFound
 from moorage_cli.links import is_link_of, link_to
-from moorage_cli.nouns import checked_name
+from moorage_cli.nouns import Function, checked_name, gvc_option
 from moorage_cli.session import Session
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 # The kind that each flag names.
 _KINDS = {"email": "user", "serviceaccount": "serviceaccount", "group": "group", "identity": "identity"}
@@ -31,12 +29,7 @@ def principal_options(flags: Sequence[str] = PRINCIPALS) -> Callable[[Function],
 
     def decorate(function: Function) -> Function:
         if "identity" in flags:
-            function = click.option(
-                "--gvc",
-                envvar="MOORAGE_GVC",
-                metavar="GVC",
-                help="Where the identities are ($MOORAGE_GVC).",
-            )(function)
+            function = gvc_option("Where the identities are").flag(required=False)(function)
             function = click.option(
                 "--identity",
                 multiple=True,

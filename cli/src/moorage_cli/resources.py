@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from moorage_cli.errors import CliError, Misused, NotLoggedIn, Unreachable, together
-from moorage_cli.nouns import Json, Noun, Scope
+from moorage_cli.nouns import Function, Json, Noun, Scope
 from moorage_cli.output import Column, cell
 from moorage_cli.queries import build_query, guess_value, query_options
 from moorage_cli.session import Session, common_options, pass_session
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 VERBS = ("get", "query", "edit", "patch", "delete", "tag", "permissions", "access-report", "explain")
 
@@ -52,14 +50,7 @@ def scope_options(noun: Noun) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         for each in noun.scope:
-            variable = f"MOORAGE_{each.name.upper()}"
-            function = click.option(
-                f"--{each.name}",
-                required=True,
-                envvar=variable,
-                metavar=each.name.upper(),
-                help=f"{each.help.rstrip('.')} (${variable}).",
-            )(function)
+            function = each.flag(required=True)(function)
         return function
 
     return decorate

@@ -12,10 +12,10 @@ from moorage_cli.apply.kinds import KINDS, AppliedKind
 from moorage_cli.documents import Document, placed_documents, read_text
 from moorage_cli.errors import CliError, Misused
 from moorage_cli.nouns import Json
+from moorage_cli.output import LISTS
 from moorage_cli.session import Session
 
 _ENDINGS = (".yaml", ".yml", ".json")
-_LISTS = ("list", "queryresult")
 _SHOWN = 60
 
 
@@ -108,7 +108,7 @@ def _shown(file: str) -> str:
 def _entries(file: str, document: Document) -> Iterator[tuple[Place, Any]]:
     """The resources of a document: one, or those of a list."""
     content = document.content
-    if isinstance(content, dict) and content.get("kind") in _LISTS and isinstance(content.get("items"), list):
+    if isinstance(content, dict) and content.get("kind") in LISTS and isinstance(content.get("items"), list):
         content = content["items"]
     if not isinstance(content, list):
         yield Place(file, document.number, document.line), content

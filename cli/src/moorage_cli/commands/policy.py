@@ -13,7 +13,7 @@ from moorage_cli.changing import change_locked, create_command
 from moorage_cli.errors import Misused
 from moorage_cli.kinds import POLICY
 from moorage_cli.links import link_to
-from moorage_cli.nouns import Json
+from moorage_cli.nouns import Json, gvc_option
 from moorage_cli.principals import existing, principal_links, principal_options
 from moorage_cli.queries import SUBJECTS, build_query, query_options
 from moorage_cli.resources import noun_command, noun_group, parse_tags, write
@@ -33,12 +33,7 @@ _COPIED = ("targetKind", "target", "targetLinks", "targetQuery", "bindings", "de
 )
 @click.option("--all", "everything", is_flag=True, help="It is about all of that kind.")
 @click.option("--resource", "resources", multiple=True, metavar="NAME", help="It is about this one.")
-@click.option(
-    "--gvc",
-    envvar="MOORAGE_GVC",
-    metavar="GVC",
-    help="Where the identities among --resource are ($MOORAGE_GVC).",
-)
+@gvc_option("Where the identities among --resource are").flag(required=False)
 @query_options("query-")
 def _create(
     session: Session,
